@@ -1,0 +1,1 @@
+"""Job → Plan: what will run, resolved, in order, on which slots, with which limits; pure functions only."""
