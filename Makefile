@@ -1,0 +1,49 @@
+# The two commands of the README, and the ones a developer uses. Everything lives in .venv; nothing else is touched.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test fast lint setup check-python bench clean
+
+demo: setup  ## set up and run the quickstart on this machine
+	"$(BIN)/benchhub" run examples/quickstart/job.yml
+
+test: setup-dev  ## set up and pass all tests
+	"$(BIN)/python" -m pytest
+
+fast: setup-dev  ## the tests that start nothing
+	"$(BIN)/python" -m pytest -n auto -m 'not real'
+
+lint: setup-dev  ## formatting, lint, types, layers
+	"$(BIN)/ruff" format --check .
+	"$(BIN)/ruff" check .
+	"$(BIN)/mypy"
+	"$(BIN)/lint-imports"
+
+setup: check-python $(VENV)/.installed
+
+setup-dev: check-python $(VENV)/.installed-dev
+
+check-python:
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "python3 is missing: install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $$("$(PYTHON)" --version) was found: set PYTHON=python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv is missing: install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
+
+$(VENV)/.installed: pyproject.toml
+	@test -x "$(BIN)/python" || "$(PYTHON)" -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable .
+	@touch "$@"
+
+# pip reads dependency groups from version 25.1 on
+$(VENV)/.installed-dev: pyproject.toml
+	@test -x "$(BIN)/python" || "$(PYTHON)" -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch "$@" "$(VENV)/.installed"
+
+bench: setup-dev  ## the measurements of docs/explanation/overhead.md
+	"$(BIN)/python" bench/overhead.py
+
+clean:
+	rm -rf "$(VENV)" .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
