@@ -163,9 +163,11 @@ class Job:
     workload: str | None = None
     database: str | None = None
     vars: Mapping[str, str] = field(default_factory=dict)
+    vars_span: Span | None = None
     secrets: tuple[Secret, ...] = ()
     nodes: tuple[NodeRequest, ...]
     central: str | None = None  # a node name
+    central_span: Span | None = None
     stages: tuple[Stage, ...]
     pipeline: tuple[Group | Block, ...]
     cleanup: tuple[StageRef, ...] = ()
