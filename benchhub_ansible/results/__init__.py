@@ -1,0 +1,1 @@
+"""A finished or broken run, read back: journal and collected files into a Result."""
