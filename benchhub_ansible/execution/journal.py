@@ -1,0 +1,61 @@
+"""The journal of a run: one JSON object a line, written before a side effect happens and after it did."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+#: Written into every line; raised when the meaning of a field changes.
+JOURNAL_VERSION = 1
+
+Event = dict[str, Any]
+
+
+class Journal:
+    """Appends events to ``journal.jsonl``; every line is with the kernel before ``write`` returns."""
+
+    def __init__(self, path: Path, *, redact: Callable[[Any], Any], listener: Callable[[Event], None]) -> None:
+        self._redact = redact
+        self._listener = listener
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._descriptor = os.open(path, flags, 0o600)
+        size = os.fstat(self._descriptor).st_size
+        # A controller that was killed while it wrote left a torn line: our first event must not be glued to it.
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            os.write(self._descriptor, b"\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+    def write(self, event: str, /, **fields: Any) -> Event:
+        """Appends one event, secrets masked, tells the listener, and returns it."""
+        entry: Event = self._redact({"v": JOURNAL_VERSION, "t": time.time(), "event": event, **fields})
+        os.write(self._descriptor, json.dumps(entry, ensure_ascii=False, default=str).encode() + b"\n")
+        self._listener(entry)
+        return entry
+
+
+def read_journal(path: Path) -> Iterator[Event]:
+    """The events of a journal in order; a torn line, which a killed controller leaves, is passed over."""
+    try:
+        file = path.open(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return
+    with file:
+        for line in file:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict) and "event" in entry:
+                yield entry

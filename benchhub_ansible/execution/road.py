@@ -1,0 +1,218 @@
+"""The road of a run on its nodes: stages, teardown, hold, release; each step in the journal before it is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchhub_ansible.errors import ExitCode
+from benchhub_ansible.execution import sweep
+from benchhub_ansible.execution.control import Control
+from benchhub_ansible.execution.environment import ansible_environment
+from benchhub_ansible.execution.events import Translator
+from benchhub_ansible.execution.folder import RunFolder
+from benchhub_ansible.execution.journal import Journal
+from benchhub_ansible.execution.runner import Launched, launch
+from benchhub_ansible.execution.secrets import Secrets
+from benchhub_ansible.plan.model import Plan
+from benchhub_ansible.results.record import Ending
+from benchhub_ansible.schedulers.base import Allocation, Scheduler
+from benchhub_ansible.values import format_duration
+
+WHOLE, STAGES, TEARDOWN, HOLD = "site.yml", "stages.yml", "teardown.yml", "hold.yml"
+
+_INTERRUPTED = {
+    "ctrl-c": "interrupted with Ctrl-C",
+    "sigterm": "interrupted by SIGTERM",
+    "sighup": "its terminal was closed",
+    "stop-verb": "ended with `benchhub stop`",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnsibleSettings:
+    """What the user gives every launch: arguments of ansible-playbook and variables of his environment."""
+
+    arguments: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path = Path()
+
+
+@dataclass
+class Facts:
+    """What the launches of a run have shown so far."""
+
+    launched: bool = False  # anything may be on the nodes
+    stages_ended: bool = False  # the stages came to their own end, good or bad
+    failures: int = 0
+    cleanup_failures: int = 0
+    unreachable: set[str] = field(default_factory=set)
+    last_lines: list[str] = field(default_factory=list)
+    teardown_ended: bool = False
+    not_cleaned: set[str] = field(default_factory=set)
+
+
+class Road:
+    """Launches playbooks of one run folder and says how the run ended. Used by one thread, under the folder's lock."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        plan: Plan,
+        *,
+        journal: Journal,
+        control: Control,
+        secrets: Secrets,
+        ansible: AnsibleSettings,
+        on_notice: Callable[[str], None],
+    ) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._journal = journal
+        self._control = control
+        self._secrets = secrets
+        self._ansible = ansible
+        self._on_notice = on_notice
+        self._teardown_told = False
+        self.facts = Facts()
+
+    def stages(self, *, and_teardown: bool) -> None:
+        """Runs the stages within the plan's limit; with their teardown in the same launch where nothing is to be kept.
+
+        A launch costs 0.7 s, so teardown gets one of its own only when this one did not come so far.
+        """
+        self._control.limit(self._plan.limit)
+        if self._control.cancelled():
+            return  # asked to end before anything began
+        self.facts.launched = True
+        translator = self._launch(WHOLE if and_teardown else STAGES, "run")
+        facts = self.facts
+        facts.stages_ended = translator.teardown_begun or translator.stats
+        facts.failures, facts.unreachable = translator.failures, translator.unreachable
+        facts.last_lines = translator.last_lines
+        if and_teardown:
+            self._note_teardown(translator)
+
+    def teardown(self) -> None:
+        """Runs the teardown within its own limit, unless it has been."""
+        if self.facts.teardown_ended:
+            return
+        self._on_teardown()
+        translator = self._launch(TEARDOWN, self._ident("teardown"))
+        self._note_teardown(translator)
+
+    def hold(self, seconds: float) -> bool:
+        """Collects, and makes the nodes keep everything for so long; False when a node could not be told."""
+        self._control.enter_teardown(self._plan.teardown_limit)
+        self._folder.write(self._folder.project / HOLD, hold_playbook(seconds))
+        translator = self._launch(HOLD, self._ident("hold"))
+        return translator.stats and not translator.finish_failed
+
+    def release(self, scheduler: Scheduler, allocation: Allocation) -> None:
+        """Gives the nodes back."""
+        self._journal.write("release-intent", allocation=allocation.id)
+        scheduler.release(allocation)
+        self._journal.write("released", allocation=allocation.id)
+
+    def close(self) -> None:
+        """Ends what the launches left on this machine."""
+        sweep.sweep(self._folder.run_id)
+        sweep.remove_control_path_dir(self._folder.run_id)
+
+    def ending(self) -> Ending:
+        """How the run ended, as far as its controller can say."""
+        facts, reason = self.facts, self._control.reason
+        if reason == "timeout":
+            limit = format_duration(self._plan.limit)
+            return Ending(status="failed", exit_code=ExitCode.BENCHMARK, reason=f"not done within its limit of {limit}")
+        if reason is not None:
+            return Ending(status="interrupted", exit_code=ExitCode.INTERRUPTED, reason=_INTERRUPTED[reason])
+        if facts.unreachable:
+            who = ", ".join(sorted(facts.unreachable))
+            return Ending(status="failed", exit_code=ExitCode.NODES, reason=f"could not be reached: {who}")
+        if facts.failures:
+            return Ending(status="failed", exit_code=ExitCode.BENCHMARK, reason=None)
+        if not facts.stages_ended:
+            said = "\n".join(facts.last_lines) or "it said nothing"
+            return Ending(status="failed", exit_code=ExitCode.NODES, reason=f"Ansible ended early: {said}")
+        return self._ending_of_teardown()
+
+    def _ending_of_teardown(self) -> Ending:
+        facts = self.facts
+        if facts.cleanup_failures:
+            return Ending(status="failed", exit_code=ExitCode.BENCHMARK, reason="a cleanup stage failed")
+        if facts.not_cleaned:
+            who = ", ".join(sorted(facts.not_cleaned))
+            reason = f"teardown failed on {who}; what is left there ends with its lease"
+            return Ending(status="failed", exit_code=ExitCode.NODES, reason=reason)
+        return Ending(status="success", exit_code=ExitCode.SUCCESS, reason=None)
+
+    def _ident(self, name: str) -> str:
+        """A name for a launch that no earlier one of this run has."""
+        taken = {path.name for path in self._folder.artifacts.glob(f"{name}*")}
+        return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in taken)
+
+    def _launch(self, playbook: str, ident: str) -> Translator:
+        translator = Translator(
+            self._plan, self._journal.write, on_notice=self._on_notice, on_teardown=self._on_teardown
+        )
+        self._journal.write("launch", playbook=playbook, ident=ident)
+        run_id = self._folder.run_id
+        environment = ansible_environment(
+            self._ansible.environ,
+            run_id=run_id,
+            control_path_dir=str(sweep.make_control_path_dir(run_id)),
+            passed=self._ansible.passed,
+            cwd=self._ansible.cwd,
+        )
+        done: Launched = launch(
+            self._folder,
+            playbook,
+            ident,
+            environment={**environment, **self._secrets.environment()},
+            arguments=self._ansible.arguments,
+            on_event=translator.feed,
+            redact=self._secrets.redact,
+            cancelled=self._control.cancelled,
+        )
+        translator.end()
+        if not translator.stats:
+            # It was killed or broke: its workers and their connections may live on and disturb what comes next.
+            sweep.sweep(run_id)
+        self._journal.write("launched", playbook=playbook, status=done.status, rc=done.rc, stats=translator.stats)
+        return translator
+
+    def _on_teardown(self) -> None:
+        if not self._teardown_told:
+            self._teardown_told = True
+            self._journal.write("teardown-begin")
+        self._control.enter_teardown(self._plan.teardown_limit)
+
+    def _note_teardown(self, translator: Translator) -> None:
+        facts = self.facts
+        facts.teardown_ended = translator.stats and translator.teardown_begun
+        facts.cleanup_failures += translator.cleanup_failures
+        facts.not_cleaned = set(translator.finish_failed)
+        if not facts.teardown_ended and translator.teardown_begun:
+            facts.not_cleaned = {slot.name for slot in self._plan.slots}
+        if facts.teardown_ended:
+            self._journal.write("teardown-end", not_cleaned=sorted(facts.not_cleaned))
+
+
+def hold_playbook(seconds: float) -> str:
+    """The playbook of ``--keep``: brings back what there is and lets everything run on for a time."""
+    return f"""\
+---
+# Written by `benchhub run --keep`: collects now, and keeps services and files for {seconds:.0f} s more.
+- name: Hold
+  hosts: benchhub
+  gather_facts: false
+  tasks:
+    - name: Collect, and keep what runs
+      benchhub.bench.finish:
+        dest: "{{{{ benchhub_collect_dest }}}}"
+        keep: {seconds:.0f}
+      run_once: true
+"""

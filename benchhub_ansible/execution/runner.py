@@ -1,0 +1,100 @@
+"""One launch of ansible-playbook through ansible-runner. The only importer of ansible_runner."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from benchhub_ansible.execution.folder import RunFolder
+
+#: How often ansible-runner looks whether it shall cancel, in seconds.
+_POLL = 0.2
+
+#: What ansible-runner itself adds to the environment and its display callback needs.
+_OF_RUNNER = (
+    "ANSIBLE_CALLBACK_PLUGINS",
+    "ANSIBLE_STDOUT_CALLBACK",
+    "ORIGINAL_STDOUT_CALLBACK",
+    "ANSIBLE_RETRY_FILES_ENABLED",
+    "AWX_ISOLATED_DATA_DIR",
+    "RUNNER_OMIT_EVENTS",
+    "RUNNER_ONLY_FAILED_EVENTS",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """How a launch ended: ansible-runner's status (successful, failed, canceled) and exit code."""
+
+    status: str
+    rc: int
+
+
+def launch(
+    folder: RunFolder,
+    playbook: str,
+    ident: str,
+    *,
+    environment: Mapping[str, str],
+    arguments: Sequence[str],
+    on_event: Callable[[Mapping[str, Any]], None],
+    redact: Callable[[str], str],
+    cancelled: Callable[[], bool],
+) -> Launched:
+    """Runs one playbook of the folder to its end, in this thread. Its output goes to ``artifacts/<ident>/stdout``.
+
+    A cancel is SIGKILL of ansible-playbook; whether it got to its own end only its ``playbook_on_stats`` event says.
+    """
+    # Importing it takes 0.2 s: only who launches pays for it.
+    from ansible_runner.runner import Runner  # noqa: PLC0415
+
+    config = _configuration(folder, playbook, ident, environment, arguments)
+    artifacts = folder.artifacts / ident
+    with (artifacts / "stdout").open("w", encoding="utf-8", buffering=1) as output:
+        runner = Runner(
+            config, cancel_callback=cancelled, event_handler=_handler(on_event, redact, output), remove_partials=True
+        )
+        runner.run()
+    # What they hold is in the journal; half-written ones of a cancelled launch may hold what was never masked.
+    shutil.rmtree(artifacts / "job_events", ignore_errors=True)
+    return Launched(status=str(runner.status), rc=int(runner.rc))
+
+
+def _configuration(
+    folder: RunFolder, playbook: str, ident: str, environment: Mapping[str, str], arguments: Sequence[str]
+) -> Any:
+    from ansible_runner.config.runner import RunnerConfig  # noqa: PLC0415 - see launch
+
+    config = RunnerConfig(
+        private_data_dir=str(folder.path),
+        playbook=playbook,
+        inventory=str(folder.inventory),
+        ident=ident,
+        envvars=dict(environment),
+        quiet=True,
+        cmdline=shlex.join(arguments) or None,
+        fact_cache_type="",  # facts of nodes go into the journal, not into a cache
+    )
+    config.prepare()
+    # Settings would have to be a file of the run folder: ansible-runner forgets those it is given when there is none.
+    config.pexpect_timeout = _POLL
+    config.suppress_output_file = True
+    # prepare() starts from our whole environment, and run() writes what it finds to disk: keep what was asked for.
+    config.env = {k: v for k, v in config.env.items() if k in environment or k in _OF_RUNNER}
+    return config
+
+
+def _handler(
+    on_event: Callable[[Mapping[str, Any]], None], redact: Callable[[str], str], output: TextIO
+) -> Callable[[Mapping[str, Any]], bool]:
+    def handle(event: Mapping[str, Any]) -> bool:
+        text = event.get("stdout")
+        if text:
+            output.write(redact(str(text)) + "\n")
+        on_event(event)
+        return False  # do not keep it as a file
+
+    return handle

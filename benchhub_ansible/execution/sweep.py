@@ -1,0 +1,74 @@
+"""Ends what a run's controller left on its machine: Ansible workers, ssh clients and their shared connections.
+
+ansible-runner cancels with SIGKILL, and Ansible's workers lead sessions of their own, so they outlive it. Everything
+that a launch starts carries the run's id in its environment; that is how it is found again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import psutil
+
+#: The variable that marks what belongs to a run's controller.
+MARKER = "BENCHHUB_CONTROLLER"
+_GRACE = 0.5
+_SUPERVISOR = re.compile(r"/.*/\.benchhub/supervisor\.\w+")
+
+
+def left_over(run_id: str) -> list[psutil.Process]:
+    """The processes of this user that a launch of the run started, node-side supervisors not among them."""
+    found = []
+    user = os.getuid()
+    for process in psutil.process_iter():
+        # A process may end while it is looked at, or belong to somebody else.
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid == os.getpid() or process.uids().real != user:
+                continue
+            # On `local` the supervisor was started by Ansible too; it is ended by teardown or by its lease, with
+            # everything below it, in order.
+            if process.environ().get(MARKER) == run_id and not _is_supervisor(process):
+                found.append(process)
+    return found
+
+
+def _is_supervisor(process: psutil.Process) -> bool:
+    return any(_SUPERVISOR.fullmatch(part) for part in process.cmdline())
+
+
+def sweep(run_id: str) -> int:
+    """Ends the left-over processes, TERM first, and returns how many there were."""
+    found = left_over(run_id)
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(found, timeout=_GRACE if found else 0)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=_GRACE if alive else 0)
+    return len(found)
+
+
+def control_path_dir(run_id: str) -> Path:
+    """The folder for ssh's control sockets: short, because a socket's path has at most 108 bytes."""
+    return Path(tempfile.gettempdir()) / f"bh-{os.getuid()}-{run_id[:15]}-{run_id[-4:]}"
+
+
+def make_control_path_dir(run_id: str) -> Path:
+    """Makes that folder, ours alone."""
+    path = control_path_dir(run_id)
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.stat().st_uid != os.getuid() or path.is_symlink():
+        return Path(tempfile.mkdtemp(prefix="bh-"))
+    return path
+
+
+def remove_control_path_dir(run_id: str) -> None:
+    """Removes it with the sockets in it."""
+    shutil.rmtree(control_path_dir(run_id), ignore_errors=True)

@@ -1,0 +1,118 @@
+"""What a scheduler is given, what it gives, and the protocol every one of them keeps.
+
+A scheduler turns a Request into an Allocation. The session writes the intent to the run's journal before it calls
+``acquire`` and the allocation right after, so that ``recover`` can give back what a dead controller had taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, Self
+
+from benchhub_ansible.job.model import NodeRequest
+from benchhub_ansible.plan.model import Plan, Slot
+
+#: Tells the user what an ``acquire`` that takes long is waiting for, e.g. ``"position 3 in the queue"``.
+Progress = Callable[[str], None]
+#: Whether the user has asked for the end: an ``acquire`` that waits asks often and raises SchedulerError.
+Cancelled = Callable[[], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The nodes a plan needs: its slots in order, and for each node name what the machine must have."""
+
+    slots: tuple[Slot, ...]
+    nodes: tuple[NodeRequest, ...]
+    limit: float = 0.0  # seconds the run may take, teardown among them
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """The request of a plan."""
+        return cls(slots=plan.slots, nodes=plan.requests, limit=plan.limit + plan.teardown_limit)
+
+    def node(self, slot: Slot) -> NodeRequest:
+        """What the machine of a slot must have."""
+        return next(node for node in self.nodes if node.name == slot.node)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllocatedNode:
+    """The machine behind one slot. ``vars`` are Ansible connection variables; they are written to the inventory."""
+
+    slot: str
+    host: str
+    address: str
+    vars: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """The right to a node for every slot of a request, until ``expires`` (epoch seconds; None: no end)."""
+
+    id: str
+    scheduler: str
+    nodes: tuple[AllocatedNode, ...]
+    expires: float | None = None
+    owned: bool = False  # there is something to give back
+    data: Mapping[str, Any] = field(default_factory=dict)  # what release and recover need; JSON, no secrets
+    inventory_source: str | None = None  # absolute path of the user's inventory, whose variables stay there
+
+    def as_data(self) -> dict[str, Any]:
+        """The allocation as JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """The allocation that ``as_data`` gave; KeyError or TypeError when it is not one."""
+        nodes = tuple(AllocatedNode(**node) for node in data["nodes"])
+        return cls(**{**data, "nodes": nodes})
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeState:
+    """One row of ``benchhub nodes``: a machine, its type, and who has it until when."""
+
+    name: str
+    type: str
+    address: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    holder: str | None = None
+    until: float | None = None
+
+
+class Scheduler(Protocol):
+    """Where nodes come from. Every method raises SchedulerError with the next step to take, and nothing else."""
+
+    name: str
+
+    @classmethod
+    def from_where(cls, text: str) -> Self:
+        """A scheduler from what follows its name in WHERE; UsageError, saying what is valid, for nonsense."""
+        ...
+
+    @classmethod
+    def unusable(cls) -> str | None:
+        """Why no scheduler of this kind can work on this machine, with the mend; None when one can. Asks no node."""
+        ...
+
+    def check(self, request: Request) -> None:
+        """Returns when the request can be satisfied some day; raises at once when it never can."""
+        ...
+
+    def acquire(self, request: Request, *, run_id: str, progress: Progress, cancelled: Cancelled) -> Allocation:
+        """A node for every slot, all or none; may wait, telling ``progress`` and asking ``cancelled``."""
+        ...
+
+    def release(self, allocation: Allocation) -> None:
+        """Gives the nodes back; a second call, or one for an allocation that has ended, does nothing."""
+        ...
+
+    def recover(self, run_id: str, allocation: Allocation | None) -> None:
+        """Gives back what a dead controller had taken, also when only its intent is known (``allocation`` None)."""
+        ...
+
+    def nodes(self) -> tuple[NodeState, ...]:
+        """The machines there are."""
+        ...

@@ -1,0 +1,209 @@
+"""The scheduler ``inventory:PATH``: any Ansible inventory; its groups are node types.
+
+The inventory is read by ``ansible-inventory``, so dynamic inventories and vault work. Only names of hosts and groups,
+and addresses, are kept: every other variable stays where it is and is read again by the run (inventory plugin
+``benchhub.bench.slots``), so no value of the user's inventory is written to a run folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from benchhub_ansible.errors import SchedulerError, UsageError
+from benchhub_ansible.job.model import NodeRequest
+from benchhub_ansible.plan.model import Slot
+from benchhub_ansible.schedulers.base import (
+    AllocatedNode,
+    Allocation,
+    Cancelled,
+    NodeState,
+    Progress,
+    Request,
+)
+from benchhub_ansible.values import parse_size
+
+#: A dynamic inventory that asks a cloud may take long, but not for ever.
+_READ_TIMEOUT = 120.0
+_LAST_LINES = 8
+
+
+def _ansible_inventory() -> str | None:
+    """The program of the same environment as this Python, else the one on PATH."""
+    beside = Path(sys.executable).parent / "ansible-inventory"
+    return str(beside) if beside.exists() else shutil.which("ansible-inventory")
+
+
+class InventoryScheduler:
+    """Gives hosts of an Ansible inventory: a slot of type T takes the next unused host of group T, in its order."""
+
+    name = "inventory"
+
+    def __init__(self, path: Path, *, arguments: Sequence[str] = ()) -> None:
+        self._path = path
+        self.arguments = tuple(arguments)  # e.g. --vault-password-file FILE
+        self._read: dict[str, Any] | None = None
+
+    @classmethod
+    def from_where(cls, text: str) -> Self:
+        """The scheduler for an inventory file or folder; UsageError when it does not exist."""
+        if not text:
+            raise UsageError("--on inventory: no path is given", hint="say: --on inventory:PATH (a file or a folder)")
+        path = Path(text).expanduser().absolute()
+        if not path.exists():
+            raise UsageError(f"--on inventory:{text}: no such file", hint="give the path of an Ansible inventory")
+        return cls(path)
+
+    @classmethod
+    def unusable(cls) -> str | None:
+        """Why it cannot work here: ansible-inventory is missing."""
+        return None if _ansible_inventory() else "ansible-inventory is not installed; mend: pip install ansible-core"
+
+    def check(self, request: Request) -> None:
+        """Returns when every type has hosts enough; raises naming the group and both counts."""
+        self._assign(request)
+
+    def acquire(
+        self,
+        request: Request,
+        *,
+        run_id: str,
+        progress: Progress,  # noqa: ARG002 - nothing is waited for
+        cancelled: Cancelled,  # noqa: ARG002
+    ) -> Allocation:
+        """The hosts, at once: an inventory knows no leases, so nothing is locked."""
+        variables = self._hostvars()
+        nodes = []
+        for slot, host in self._assign(request):
+            address = str(variables.get(host, {}).get("ansible_host", host))
+            nodes.append(AllocatedNode(slot=slot.name, host=host, address=address))
+        return Allocation(
+            id=f"inventory-{run_id}", scheduler=self.name, nodes=tuple(nodes), inventory_source=str(self._path)
+        )
+
+    def release(self, allocation: Allocation) -> None:
+        """Does nothing: an inventory lends, it does not lease."""
+
+    def recover(self, run_id: str, allocation: Allocation | None) -> None:
+        """Does nothing: nothing was taken."""
+
+    def nodes(self) -> tuple[NodeState, ...]:
+        """Every host once, with the groups it is in."""
+        variables = self._hostvars()
+        groups: dict[str, list[str]] = {}
+        for group in self._groups():
+            for host in self._hosts(group):
+                groups.setdefault(host, []).append(group)
+        return tuple(
+            NodeState(name=host, type=",".join(names), address=str(variables.get(host, {}).get("ansible_host", host)))
+            for host, names in groups.items()
+        )
+
+    def _assign(self, request: Request) -> list[tuple[Slot, str]]:
+        """A host for every slot, or one SchedulerError that tells of every group with too few."""
+        used: set[str] = set()
+        assigned: list[tuple[Slot, str]] = []
+        missing: dict[str, None] = {}
+        for slot in request.slots:
+            wanted = request.node(slot)
+            fitting = (h for h in self._hosts(slot.type) if h not in used and self._fits(h, wanted))
+            host = next(fitting, None)
+            if host is None:
+                missing[slot.type] = None
+            else:
+                used.add(host)
+                assigned.append((slot, host))
+        if missing:
+            raise SchedulerError(*(self._too_few(group, request) for group in missing), hint=self._hint())
+        return assigned
+
+    def _too_few(self, group: str, request: Request) -> str:
+        wanted = sum(slot.type == group for slot in request.slots)
+        plural = "host" if wanted == 1 else "hosts"
+        if group not in self._groups():
+            return f"{self._path}: the job needs {wanted} {plural} of group {group!r}, and there is no such group"
+        hosts = self._hosts(group)
+        message = f"{self._path}: the job needs {wanted} {plural} of group {group!r}, which has {len(hosts)}"
+        unfit = [h for h in hosts if not all(self._fits(h, n) for n in request.nodes if n.type == group)]
+        if unfit:
+            message += f"; too small or without the features asked for: {', '.join(unfit[:5])}"
+        return message
+
+    def _hint(self) -> str:
+        return f"groups of the inventory are node types; there are: {', '.join(self._groups()) or 'none'}"
+
+    def _fits(self, host: str, wanted: NodeRequest) -> bool:
+        """Whether what the host says of itself is enough; what it does not say is not asked."""
+        said = self._hostvars().get(host, {})
+        features, cpus, memory = said.get("features"), said.get("cpus"), said.get("memory")
+        if isinstance(features, list) and not set(wanted.features) <= {str(f) for f in features}:
+            return False
+        if isinstance(cpus, int) and wanted.cpus is not None and cpus < wanted.cpus:
+            return False
+        if isinstance(memory, int | str) and wanted.memory is not None:
+            try:
+                return parse_size(memory) >= wanted.memory
+            except ValueError:
+                return True
+        return True
+
+    def _hostvars(self) -> Mapping[str, Mapping[str, Any]]:
+        hostvars: Mapping[str, Mapping[str, Any]] = self._data().get("_meta", {}).get("hostvars", {})
+        return hostvars
+
+    def _groups(self) -> tuple[str, ...]:
+        return tuple(sorted(name for name in self._data() if name not in ("_meta", "all", "ungrouped")))
+
+    def _hosts(self, group: str) -> tuple[str, ...]:
+        """The hosts of a group and of the groups below it, each once, in the inventory's order."""
+        found: dict[str, None] = {}
+        pending, seen = [group], set()
+        while pending:
+            name = pending.pop(0)
+            if name in seen:
+                continue
+            seen.add(name)
+            entry = self._data().get(name, {})
+            found.update(dict.fromkeys(entry.get("hosts", ())))
+            pending.extend(entry.get("children", ()))
+        return tuple(found)
+
+    def _data(self) -> dict[str, Any]:
+        if self._read is None:
+            self._read = self._list()
+        return self._read
+
+    def _list(self) -> dict[str, Any]:
+        """What ``ansible-inventory --list`` says; its own words when it fails."""
+        program = _ansible_inventory()
+        if program is None:
+            raise SchedulerError("ansible-inventory is not installed", hint="pip install ansible-core")
+        command = [program, "-i", str(self._path), "--list", *self.arguments]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=_READ_TIMEOUT, stdin=subprocess.DEVNULL
+            )
+        except subprocess.TimeoutExpired:
+            raise SchedulerError(f"{self._path}: reading it took longer than {_READ_TIMEOUT:.0f} s") from None
+        words = "\n".join(done.stderr.strip().splitlines()[-_LAST_LINES:])
+        if done.returncode != 0:
+            raise SchedulerError(
+                f"{self._path}: ansible-inventory cannot read it:\n{words}",
+                hint=f"try it by hand: ansible-inventory -i {self._path} --list",
+            )
+        try:
+            data = json.loads(done.stdout)
+        except ValueError:
+            raise SchedulerError(f"{self._path}: ansible-inventory printed no JSON:\n{words}") from None
+        if not isinstance(data, dict) or (not data.get("_meta", {}).get("hostvars") and not self._any_host(data)):
+            raise SchedulerError(f"{self._path}: the inventory has no hosts" + (f":\n{words}" if words else ""))
+        return data
+
+    @staticmethod
+    def _any_host(data: Mapping[str, Any]) -> bool:
+        return any(isinstance(entry, dict) and entry.get("hosts") for entry in data.values())

@@ -1,0 +1,387 @@
+"""The one flow: job → plan → nodes → stages → teardown → result, for the command line and for tests alike."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchhub_ansible import registry, resources
+from benchhub_ansible.errors import BenchhubError, ExitCode, SchedulerError, UsageError
+from benchhub_ansible.execution.control import Control
+from benchhub_ansible.execution.folder import RunFolder
+from benchhub_ansible.execution.journal import Event, Journal, read_journal
+from benchhub_ansible.execution.options import KEEP_FOR, NODE_DIR, Observer, RunOptions, RunOutcome
+from benchhub_ansible.execution.road import AnsibleSettings, Road
+from benchhub_ansible.execution.runs import new_run_id, state
+from benchhub_ansible.execution.secrets import Secrets
+from benchhub_ansible.job.load import LoadedJob, load_file
+from benchhub_ansible.job.model import Job
+from benchhub_ansible.plan.build import make_plan
+from benchhub_ansible.plan.data import plan_from_data, plan_to_data
+from benchhub_ansible.plan.model import Plan
+from benchhub_ansible.plan.select import select
+from benchhub_ansible.playbook.folder import write_project
+from benchhub_ansible.playbook.inventory import inventory
+from benchhub_ansible.results.record import Ending
+from benchhub_ansible.schedulers.base import Allocation, Request, Scheduler
+from benchhub_ansible.schedulers.inventory import InventoryScheduler
+from benchhub_ansible.schedulers.where import DEFAULT_WHERE, absolute_where, scheduler_for
+
+if TYPE_CHECKING:
+    from benchhub_ansible.results.model import Result
+
+__all__ = [
+    "KEEP_FOR",
+    "NODE_DIR",
+    "Observer",
+    "RunOptions",
+    "RunOutcome",
+    "not_cleaned",
+    "recover",
+    "run",
+    "versions",
+    "with_variables",
+]
+
+#: Modules that only the end of a run needs: they are imported while Ansible starts, when this process is idle.
+_NEEDED_AT_THE_END = (
+    "benchhub_ansible.results.build",
+    "benchhub_ansible.results.store",
+    "benchhub_ansible.reports.markdown",
+    "benchhub_ansible.reports.console",
+)
+
+
+def run(job: Path | LoadedJob, options: RunOptions, observer: Observer) -> RunOutcome:
+    """The outcome of the whole road. Raises only while nothing has been acquired; then everything is a reason."""
+    if options.profile != "default" and (options.keep or options.keep_on_failure):
+        raise UsageError(
+            f"nodes cannot be kept with the profile {options.profile!r}",
+            hint="only the default profile has a supervisor that ends them in time",
+        )
+    loaded = load_file(job) if isinstance(job, Path) else job
+    for warning in loaded.warnings:
+        observer.warning(warning)
+    job_path = Path(loaded.job.source.name).absolute()
+    plan = make_plan(with_variables(loaded.job, options.variables))
+    plan = select(plan, from_stage=options.from_stage, only=options.only)
+    scheduler = _scheduler(options)
+    scheduler.check(Request.of(plan))
+    secrets = Secrets.read(plan.secrets, environ=options.environ, base=job_path.parent, source=loaded.job.source)
+    folder = RunFolder(options.runs_dir / new_run_id(plan.job))
+    folder.create()
+    with folder.locked(), _journal(folder, secrets, observer) as journal:
+        observer.begin(plan, folder)
+        session = _Session(folder, plan, options, journal=journal, secrets=secrets, observer=observer)
+        with session.control.signals():
+            session.prepare(loaded, job_path)
+            return session.whole(scheduler, job_path.parent)
+
+
+def with_variables(job: Job, variables: Mapping[str, str]) -> Job:
+    """The job with some of its ``vars`` set from outside; UsageError for a name that it does not have."""
+    for name in variables:
+        if name not in job.vars:
+            close = difflib.get_close_matches(name, job.vars, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"its vars are: {', '.join(job.vars) or 'none'}"
+            raise UsageError(f"--var {name}: the job has no variable {name!r}", hint=hint)
+    return replace(job, vars={**job.vars, **variables})
+
+
+def recover(folder: RunFolder, options: RunOptions, observer: Observer) -> RunOutcome:
+    """Finishes the road of a run whose controller died, or that was kept; UsageError when nothing is to be finished."""
+    before = state(folder)
+    if before == "running":
+        raise UsageError(
+            f"run {folder.run_id} has a controller that lives", hint=f"end it with: benchhub stop {folder.run_id}"
+        )
+    if before not in ("lost", "kept"):
+        raise UsageError(f"run {folder.run_id} has ended ({before}): there is nothing to recover")
+    plan = plan_from_data(folder.read_json(folder.plan))
+    events = list(read_journal(folder.journal))
+    begin = next((event for event in events if event["event"] == "run-begin"), {})
+    base = Path(str(begin.get("job_dir") or "."))
+    secrets = Secrets.read(plan.secrets, environ=options.environ, base=base, required=False)
+    with folder.locked(), _journal(folder, secrets, observer) as journal:
+        observer.begin(plan, folder)
+        session = _Session(folder, plan, options, journal=journal, secrets=secrets, observer=observer)
+        with session.control.signals():
+            return session.finish(events, kept=before == "kept", where=str(begin.get("where", DEFAULT_WHERE)))
+
+
+def not_cleaned(folder: RunFolder) -> tuple[str, ...]:
+    """The slots where the last teardown of a run may have left something."""
+    ends = [event for event in read_journal(folder.journal) if event["event"] == "teardown-end"]
+    return tuple(ends[-1].get("not_cleaned", ())) if ends else ()
+
+
+def _scheduler(options: RunOptions) -> Scheduler:
+    scheduler = scheduler_for(options.where)
+    if isinstance(scheduler, InventoryScheduler):
+        scheduler.arguments = options.ansible_args
+    problem = scheduler.unusable()
+    if problem is not None:
+        raise SchedulerError(f"the scheduler {scheduler.name!r} cannot work here: {problem}")
+    return scheduler
+
+
+def _journal(folder: RunFolder, secrets: Secrets, observer: Observer) -> Journal:
+    return Journal(folder.journal, redact=secrets.redact, listener=observer.event)
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    found = {"python": platform.python_version()}
+    for key, name in (("benchhub", "benchhub-ansible"), ("ansible_core", "ansible-core"), ("ansible_runner",) * 2):
+        with contextlib.suppress(PackageNotFoundError):
+            found[key] = version(name.replace("_", "-"))
+    return found
+
+
+class _Session:
+    """One run under its lock: what ``run`` and ``recover`` have in common."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        plan: Plan,
+        options: RunOptions,
+        *,
+        journal: Journal,
+        secrets: Secrets,
+        observer: Observer,
+    ) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._options = options
+        self._journal = journal
+        self._secrets = secrets
+        self._observer = observer
+        self.control = Control(
+            stop_request=folder.stop_request, on_ask=lambda reason: journal.write("stop-asked", reason=reason)
+        )
+        ansible = AnsibleSettings(
+            arguments=options.ansible_args, passed=options.pass_env, environ=options.environ, cwd=Path.cwd()
+        )
+        self._road = Road(
+            folder,
+            plan,
+            journal=journal,
+            control=self.control,
+            secrets=secrets,
+            ansible=ansible,
+            on_notice=self._notice,
+        )
+
+    def _notice(self, text: str) -> None:
+        self._observer.notice(self._secrets.redact(text))
+
+    def prepare(self, loaded: LoadedJob, job_path: Path) -> None:
+        """Writes what is known before there are nodes: job, plan, playbooks, who runs it."""
+        folder, plan = self._folder, self._plan
+        # the plan comes before the journal's first line: from then on `recover` can finish whatever was begun
+        folder.write(folder.job / job_path.name, loaded.job.source.text)
+        folder.write_json(folder.plan, plan_to_data(plan))
+        self._begin(job_dir=str(job_path.parent))
+        write_project(
+            plan,
+            folder.path,
+            profile=self._options.profile,
+            collections=resources.collections(),
+            job_dir=job_path.parent,
+        )
+
+    def _sign(self) -> None:
+        """Says who holds the lock, for ``benchhub stop``."""
+        controller = {"pid": os.getpid(), "started": time.time(), "host": platform.node()}
+        self._folder.write_json(self._folder.controller, controller)
+
+    def _begin(self, *, job_dir: str) -> None:
+        folder, plan, options = self._folder, self._plan, self._options
+        self._sign()
+        self._journal.write(
+            "run-begin",
+            run_id=folder.run_id,
+            job=plan.job,
+            job_dir=job_dir,
+            plan_hash=plan.hash,
+            profile=options.profile,
+            versions=versions(),
+            where=absolute_where(options.where),
+        )
+
+    def whole(self, scheduler: Scheduler, job_dir: Path) -> RunOutcome:
+        """Acquires, runs the stages, and takes the way back whatever happened."""
+        try:
+            allocation = self._acquire(scheduler)
+        except SchedulerError as error:
+            reason = self._secrets.redact("; ".join(d.message for d in error.diagnostics))
+            ending = Ending(status="failed", exit_code=error.exit_code, reason=reason)
+            if self.control.wants_end:
+                ending = replace(ending, status="interrupted", exit_code=ExitCode.INTERRUPTED)
+            outcome = self._end(ending)
+            for diagnostic in error.diagnostics:
+                self._observer.warning(diagnostic)
+            return outcome
+        defect: Exception | None = None
+        try:
+            self._write_inventory(allocation, job_dir)
+            threading.Thread(target=_import_what_the_end_needs, daemon=True).start()
+            keep = self._options.keep or self._options.keep_on_failure
+            self._road.stages(and_teardown=not keep)
+            if keep and self._may_keep():
+                held = self._hold()
+                if held is not None:
+                    return held
+        except Exception as error:  # noqa: BLE001 - whatever broke, what was taken must be given back first
+            defect = error
+        outcome = self._way_back(scheduler, allocation, defect)
+        if defect is not None:
+            raise defect
+        return outcome
+
+    def _acquire(self, scheduler: Scheduler) -> Allocation:
+        request = Request.of(self._plan)
+        self._journal.write("acquire-intent", requests=[f"{n.count} {n.type}" for n in request.nodes])
+        allocation = scheduler.acquire(
+            request,
+            run_id=self._folder.run_id,
+            progress=self._notice,
+            cancelled=lambda: self.control.wants_end,
+        )
+        self._folder.write_json(self._folder.allocation, allocation.as_data())
+        self._journal.write("acquired", allocation=allocation.as_data())
+        return allocation
+
+    def _write_inventory(self, allocation: Allocation, job_dir: Path) -> None:
+        content = inventory(
+            self._plan,
+            allocation,
+            run_id=self._folder.run_id,
+            job_dir=str(job_dir),
+            node_dir=self._options.node_dir,
+            collect_dest=str(self._folder.collected),
+        )
+        self._folder.write(self._folder.inventory, content)
+
+    def _may_keep(self) -> bool:
+        failed = self._road.ending().status != "success"
+        return self.control.reason is None and (self._options.keep or failed)
+
+    def _hold(self) -> RunOutcome | None:
+        """The outcome of a run whose nodes stay up; None when they could not be told to, so that teardown follows."""
+        ending = self._road.ending()
+        until = time.time() + self._options.keep_for
+        if not self._road.hold(self._options.keep_for):
+            self._notice("a node could not be told to keep what runs: everything is torn down")
+            return None
+        self._road.close()
+        result = _build_result(self._folder, ending)
+        verdict = result.verdict
+        self._journal.write(
+            "kept", until=until, status=verdict.status, exit_code=verdict.exit_code, reason=verdict.reason
+        )
+        return self._write_outcome(result, kept_until=until)
+
+    def _way_back(self, scheduler: Scheduler, allocation: Allocation, defect: Exception | None) -> RunOutcome:
+        """Teardown, release, end; each of them although the one before failed."""
+        problems: list[str] = [] if defect is None else [f"{type(defect).__name__}: {defect}"]
+        steps: list[Callable[[], None]] = [lambda: self._road.release(scheduler, allocation), self._road.close]
+        if self._road.facts.launched:
+            steps.insert(0, self._road.teardown)
+        for step in steps:
+            try:
+                step()
+            except (BenchhubError, OSError) as error:
+                problems.append(str(error))
+                self._notice(str(error))
+        ending = self._road.ending()
+        if problems and ending.status == "success":
+            ending = Ending(status="failed", exit_code=ExitCode.NODES, reason="; ".join(problems))
+        elif defect is not None:
+            ending = Ending(status="failed", exit_code=ExitCode.DEFECT, reason=problems[0])
+        return self._end(ending)
+
+    def finish(self, events: list[Event], *, kept: bool, where: str) -> RunOutcome:
+        """The way back for a run that this process did not begin."""
+        self._sign()
+        self._journal.write("recover-begin", by=os.getpid())
+        self._road.close()
+        scheduler = scheduler_for(where)
+        names = {event["event"] for event in events}
+        if "launch" in names:
+            self._road.facts.launched = True
+            self._road.teardown()
+        if "released" not in names and "acquire-intent" in names:
+            self._give_back(scheduler, acquired="acquired" in names)
+        self._road.close()
+        self._journal.write("recovered", by=os.getpid())
+        return self._end(_ending_before(events) if kept else _LOST)
+
+    def _give_back(self, scheduler: Scheduler, *, acquired: bool) -> None:
+        allocation = None
+        if acquired:
+            allocation = Allocation.from_data(self._folder.read_json(self._folder.allocation))
+        self._journal.write("release-intent", allocation=allocation.id if allocation else None)
+        scheduler.recover(self._folder.run_id, allocation)
+        self._journal.write("released", allocation=allocation.id if allocation else None)
+
+    def _end(self, ending: Ending) -> RunOutcome:
+        result = _build_result(self._folder, ending)
+        verdict = result.verdict
+        entry = self._journal.write(
+            "run-end", status=verdict.status, exit_code=verdict.exit_code, reason=verdict.reason
+        )
+        return self._write_outcome(replace(result, ended=entry["t"]))
+
+    def _write_outcome(self, result: Result, *, kept_until: float | None = None) -> RunOutcome:
+        from benchhub_ansible.results.store import write_result  # noqa: PLC0415 - see _NEEDED_AT_THE_END
+
+        write_result(result, self._folder.path)
+        markdown = registry.load("report", "markdown")().render(result, color=False, width=120)
+        self._folder.write(self._folder.report, markdown)
+        verdict = result.verdict
+        return RunOutcome(
+            folder=self._folder,
+            result=result,
+            status=verdict.status,
+            exit_code=int(ExitCode.DEFECT if verdict.exit_code is None else verdict.exit_code),
+            reason=verdict.reason,
+            kept_until=kept_until,
+        )
+
+
+def _import_what_the_end_needs() -> None:
+    # A module that does not import is told where it is used.
+    for name in _NEEDED_AT_THE_END:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+
+
+def _build_result(folder: RunFolder, ending: Ending) -> Result:
+    from benchhub_ansible.results.build import build_result  # noqa: PLC0415 - see _NEEDED_AT_THE_END
+
+    return build_result(folder.path, ending=ending)
+
+
+_LOST = Ending(
+    status="interrupted",
+    exit_code=ExitCode.INTERRUPTED,
+    reason="its controller ended without a word; recovered afterwards",
+)
+
+
+def _ending_before(events: list[Event]) -> Ending:
+    """What was said of a kept run before it was kept."""
+    kept: dict[str, Any] = next((event for event in reversed(events) if event["event"] == "kept"), {})
+    return Ending(status=str(kept.get("status")), exit_code=kept.get("exit_code"), reason=kept.get("reason"))

@@ -1,0 +1,107 @@
+"""What the integration tests share: the benchhub command as a user starts it, and free ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass
+class Benchhub:
+    """Starts ``benchhub`` in a folder of its own and ends what it started when the test is over."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    _started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "benchhub_ansible.cli.main", *map(str, arguments)]
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def call(self, *arguments: str | Path, limit: float = 240) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=limit)
+        assert "Traceback" not in output, output
+        return subprocess.CompletedProcess(process.args, process.returncode, output, "")
+
+    def run_folder(self, limit: float = 30) -> Path:
+        """The run folder of the one run that this test started."""
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            folders = [path for path in self.runs.glob("*") if (path / "journal.jsonl").exists()]
+            if folders:
+                (folder,) = folders
+                return folder
+            time.sleep(0.02)
+        raise AssertionError(f"no run folder within {limit} s")
+
+    def journal(self) -> list[dict[str, Any]]:
+        lines = (self.run_folder() / "journal.jsonl").read_text().splitlines()
+        events = []
+        for line in lines:
+            try:
+                events.append(json.loads(line))
+            except json.JSONDecodeError:  # the line that is being written
+                break
+        return events
+
+    def wait_for(self, reached: Callable[[dict[str, Any]], bool], limit: float = 120) -> dict[str, Any]:
+        """The first journal event for which ``reached`` is true."""
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            for event in self.journal():
+                if reached(event):
+                    return event
+            time.sleep(0.02)
+        raise AssertionError(f"not reached within {limit} s; last: {self.journal()[-1:]}")
+
+    def result(self) -> dict[str, Any]:
+        data: dict[str, Any] = json.loads((self.run_folder() / "result.json").read_text())
+        return data
+
+
+@pytest.fixture
+def benchhub(tmp_path: Path) -> Iterator[Benchhub]:
+    folder = tmp_path / "a folder"  # with a space, as users have them
+    folder.mkdir()
+    command = Benchhub(folder=folder)
+    yield command
+    for process in command._started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

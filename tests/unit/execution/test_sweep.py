@@ -1,0 +1,63 @@
+"""What a controller left on its machine is found by its marker, and only that is ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchhub_ansible.execution import sweep
+
+_IGNORES_TERM = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print('up', flush=True)
+time.sleep(9)
+"""
+
+
+def _start(run_id: str, *command: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, sweep.MARKER: run_id}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def test_a_process_that_ignores_term_is_ended_and_another_runs_is_not() -> None:
+    ours = _start("run-a", sys.executable, "-c", _IGNORES_TERM)
+    other = _start("run-b", sys.executable, "-c", _IGNORES_TERM)
+    with ours, other:
+        assert [process.pid for process in sweep.left_over("run-a")] == [ours.pid]
+        assert sweep.sweep("run-a") == 1
+        assert not psutil.pid_exists(ours.pid)
+        alive = other.poll() is None
+        other.kill()
+    assert alive
+    assert sweep.sweep("run-a") == 0
+
+
+def test_the_supervisor_is_spared(tmp_path: Path) -> None:
+    program = tmp_path / ".benchhub" / "supervisor.123"
+    program.parent.mkdir()
+    program.write_text("import time; print('up', flush=True); time.sleep(9)\n")
+    with _start("run-c", sys.executable, str(program)) as supervisor:
+        assert sweep.sweep("run-c") == 0
+        assert supervisor.poll() is None
+        supervisor.kill()
+
+
+def test_the_folder_for_sockets_is_short_and_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("benchhub_ansible.execution.sweep.tempfile.gettempdir", lambda: str(tmp_path))
+    run_id = "20261123-193012-a-job-with-quite-a-long-name-7f3a"
+    path = sweep.make_control_path_dir(run_id)
+    assert path == sweep.make_control_path_dir(run_id)
+    assert path.stat().st_mode & 0o777 == 0o700
+    assert len(path.name) < 40
+    sweep.remove_control_path_dir(run_id)
+    assert not path.exists()
+    sweep.remove_control_path_dir(run_id)
