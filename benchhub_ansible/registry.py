@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -29,6 +30,7 @@ class PluginState:
     problem: str | None
 
 
+@functools.cache  # reading every installed distribution's metadata takes 10 ms, and a plan asks once per task
 def _points(kind: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUPS[kind])}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from benchhub_ansible import registry
 from benchhub_ansible.errors import Diagnostic, Diagnostics, JobError
-from benchhub_ansible.job.brace_reader import read_brace
 from benchhub_ansible.job.build import JobBuilder
 from benchhub_ansible.job.checks import check_job
 from benchhub_ansible.job.model import BUILTIN_DRIVERS, Job
@@ -69,6 +68,9 @@ def load_job(source: Source) -> LoadedJob:
     if notation == "yaml":
         root: Node = read_yaml(source, text, found)
     else:
+        # lark takes 60 ms to import: only who writes brace notation pays for it
+        from benchhub_ansible.job.brace_reader import read_brace  # noqa: PLC0415
+
         root = read_brace(source, text, found, drivers=drivers)
     if not isinstance(root, MappingNode):
         raise syntax_error(

@@ -29,9 +29,12 @@ def verdict(
     if status not in _EXIT_CODES and status != "running":
         status, reason = "failed", f"the run ended with the unknown status {status!r}"
     if status == "success":
+        # a controller's word is not enough: every stage has to be known to have ended well
+        kept = next(record.named("kept"), None) is not None  # clean-up stages of a kept run are still to come
+        proven, why = _proven(tuple(stage for stage in stages if not (kept and stage.cleanup)), failure)
         invalid = invalid_reason(found)
-        if failure is not None:
-            status, code = "failed", None
+        if proven != "success":
+            status, reason, code = proven, why, None
         elif invalid is not None:
             status, reason, code = "invalid", invalid, None
     if failure is not None and reason is None:
