@@ -38,11 +38,8 @@ def files(run_id: str, node_dir: Path = Path("/tmp")) -> list[str]:  # noqa: S10
 
 def listeners(port: int) -> list[str]:
     """The sockets of this machine that listen on a port."""
-    return [
-        f"{connection.laddr.ip}:{connection.laddr.port}"
-        for connection in psutil.net_connections(kind="tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-    ]
+    listening = [c.laddr for c in psutil.net_connections(kind="tcp") if c.status == psutil.CONN_LISTEN and c.laddr]
+    return [f"{address.ip}:{address.port}" for address in listening if address.port == port]
 
 
 def _all(run_id: str, ports: tuple[int, ...]) -> Iterator[str]:

@@ -1,0 +1,97 @@
+"""Ends everything on the nodes, brings home logs and files, and removes what benchhub put there."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction, refusal
+from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import FINISH
+from ansible_collections.benchhub.bench.plugins.plugin_utils.ending import (
+    INLINE_LIMIT,
+    bring_home,
+    remove_leftovers,
+)
+from ansible_collections.benchhub.bench.plugins.plugin_utils.outcome import RefusedError
+
+#: Packing and sending may take this long on one node, seconds.
+_PACK_LIMIT = 1800.0
+
+
+class ActionModule(BenchAction):
+    """`benchhub.bench.finish`"""
+
+    OP = "finish"
+    ARGUMENTS = FINISH
+
+    def perform(self, args):
+        """Does all of it on every slot, whatever fails on another one."""
+        slots = self.fleet.targets(failed_too=True)
+        patterns = self._patterns(args["collect"])
+        if args["keep"] is not None:
+            calls = {slot: self._keeper(slot, patterns.get(slot, []), args) for slot in slots}
+        else:
+            calls = {slot: self._finisher(slot, patterns.get(slot, []), args) for slot in slots}
+        for slot, facts in self.short_calls(calls, 2 * _PACK_LIMIT).items():
+            self.report.ok(slot, **facts)
+
+    def _patterns(self, collect):
+        patterns = {}
+        for name, texts in collect.items():
+            for slot in self.fleet.slots_of([str(name)]):
+                given = texts if isinstance(texts, list) else [texts]
+                patterns.setdefault(slot, []).extend(self.fleet.expand(slot, text) for text in given)
+        return patterns
+
+    def _pack(self, op, patterns, args):
+        return {
+            "op": op,
+            "collect": patterns,
+            "limit": args["limit"],
+            "inline": INLINE_LIMIT,
+            "mask": self.masks,
+            "bound": _PACK_LIMIT,
+        }
+
+    def _finisher(self, slot, patterns, args):
+        """One call per slot stops what still runs, packs, and removes: the supervisor keeps that order itself."""
+        link = self.fleet.link(slot)
+        destination = Path(args["dest"], slot) if args["dest"] else None
+        request = self._pack("finish", patterns, args) if destination else {"op": "remove"}
+
+        def finish():
+            reply = _told(link.call(request))
+            if reply.get("error") == "gone":
+                remove_leftovers(link)
+                return {"units": {}, "gone": True}
+            facts = {"units": reply.get("units") or {}}
+            if destination is not None:
+                facts.update(bring_home(link, reply, destination))
+                if reply.get("inline") is None:
+                    reply = _told(link.call({"op": "remove"}))
+            if reply.get("left"):
+                raise RefusedError(f"these could not be removed: {', '.join(reply['left'][:5])}")
+            return facts
+
+        return finish
+
+    def _keeper(self, slot, patterns, args):
+        link = self.fleet.link(slot)
+
+        def keep():
+            facts = {"kept": True}
+            if args["dest"]:
+                reply = _told(link.call(self._pack("pack", patterns, args)), gone=False)
+                facts.update(bring_home(link, reply, Path(args["dest"], slot)))
+            until = time.time() + args["keep"]
+            _told(link.call({"op": "hold", "until": until}), gone=False)
+            return {**facts, "until": until}
+
+        return keep
+
+
+def _told(reply, *, gone=True):
+    """The reply, when it is ok or (unless told otherwise) says that the supervisor has gone meanwhile."""
+    if reply.get("ok") or (gone and reply.get("error") == "gone"):
+        return reply
+    raise RefusedError(refusal(reply))

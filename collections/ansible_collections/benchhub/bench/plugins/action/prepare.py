@@ -1,0 +1,94 @@
+"""Starts the supervisor on every node and learns what the node is and how far its clock is off."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from ansible_collections.benchhub.bench.plugins.module_utils import bootstrap
+from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction, refusal
+from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import PREPARE
+from ansible_collections.benchhub.bench.plugins.plugin_utils.clock import same_kernel, sample, used_offset
+from ansible_collections.benchhub.bench.plugins.plugin_utils.links import BadReplyError, reply
+
+#: Clock readings per node; the one with the shortest round trip counts.
+_SAMPLES = 3
+
+
+class ActionModule(BenchAction):
+    """`benchhub.bench.prepare`"""
+
+    OP = "prepare"
+    ARGUMENTS = PREPARE
+
+    def perform(self, args):
+        """Bootstraps all nodes at once."""
+        become_on = set(self.fleet.slots_of(args["become_on"]))
+        source = bootstrap.program()
+        calls = {
+            slot: self._starter(slot, self._config(slot, args), source, become=slot in become_on)
+            for slot in self.fleet.targets()
+        }
+        offsets = {}
+        for slot, (answer, clock) in self.short_calls(calls).items():
+            if not answer.get("ok"):
+                self.report.fail(slot, refusal(answer))
+                continue
+            self.report.ok(slot, facts=answer.get("facts") or {}, clock=clock)
+            offsets[slot] = clock["used"]
+        # Kept as a fact of every host, so that later tasks of this playbook know it. One text, not a mapping: Ansible
+        # copies and cleans the facts of every host for every task.
+        self.extra["ansible_facts"] = {"benchhub": json.dumps({"lease": args["lease"], "offsets": offsets})}
+
+    def _config(self, slot, args):
+        return {
+            "run": self.fleet.required(slot, "benchhub_run_id"),
+            "slot": slot,
+            "dir": self.fleet.required(slot, "benchhub_run_dir"),
+            "lease": args["lease"],
+            "retention": args["retention"],
+            "login_uid": None,
+            "login_gid": None,
+            "async_dir": self.fleet.link(slot).async_dir(),
+        }
+
+    def _starter(self, slot, config, source, *, become):
+        link = self.fleet.link(slot)
+        python = self.fleet.value(slot, "benchhub_python")
+
+        def start():
+            if become and link.connection.become is None:
+                self._as_root(link, config)
+            code, out, err = link.run(bootstrap.script(config, python), source)
+            answer = reply(code, out, err)
+            return answer, self._clock(link, answer) if answer.get("ok") else None
+
+        return start
+
+    @staticmethod
+    def _as_root(link, config):
+        """Goes through become, unless the login user is root already; steps without `become` stay the login user's."""
+        code, out, err = link.run("id -u && id -g")
+        numbers = [line for line in out.decode(errors="replace").split() if line.isdigit()]
+        if code or len(numbers) < 2:
+            raise BadReplyError(f"`id` failed: {err.decode(errors='replace').strip()[-200:]}")
+        config["login_uid"], config["login_gid"] = int(numbers[-2]), int(numbers[-1])
+        if config["login_uid"] != 0:
+            link.with_become()
+
+    @staticmethod
+    def _clock(link, answer):
+        """How far the node's clock is ahead of ours, and how sure that is, both in seconds."""
+        if same_kernel((answer.get("facts") or {}).get("boot_id")):
+            return {"offset": 0.0, "uncertainty": 0.0, "used": 0.0, "same_kernel": True}
+        best = None
+        for _unused in range(_SAMPLES):
+            before = time.time()
+            now = link.call({"op": "clock"}).get("now")
+            after = time.time()
+            if now is not None:
+                best = min(best or (after, 0.0), sample(before, now, after))
+        if best is None:
+            raise BadReplyError("the supervisor does not tell its time")
+        uncertainty, offset = best
+        return {"offset": offset, "uncertainty": uncertainty, "used": used_offset(offset, uncertainty)}

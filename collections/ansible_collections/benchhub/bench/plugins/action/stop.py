@@ -1,0 +1,30 @@
+"""Stops services in the given order, each fully before the next."""
+
+from __future__ import annotations
+
+from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction
+from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import STOP
+from ansible_collections.benchhub.bench.plugins.plugin_utils.ending import stop_units
+from ansible_collections.benchhub.bench.plugins.plugin_utils.outcome import service_failure
+
+
+class ActionModule(BenchAction):
+    """`benchhub.bench.stop`"""
+
+    OP = "stop"
+    ARGUMENTS = STOP
+
+    def perform(self, args):
+        """One call per slot; a slot that has none of the services, or no supervisor any more, is fine."""
+        for slot, reply in stop_units(
+            self, self.fleet.targets(failed_too=True), args["services"], args["title"]
+        ).items():
+            if reply is None:
+                self.report.ok(slot, gone=True, units={})
+                continue
+            units = reply.get("units") or {}
+            died = [service_failure(name, status) for name, status in units.items() if status.get("state") == "failed"]
+            if died:
+                self.report.fail(slot, "\n".join(died), units=units)
+            else:
+                self.report.ok(slot, units=units)

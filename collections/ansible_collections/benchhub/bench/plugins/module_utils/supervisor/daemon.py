@@ -1,0 +1,269 @@
+"""The daemon: one per slot. Takes requests, forks a monitor per unit, and ends everything when nobody asks any more."""
+
+import _signal as signal  # the package's own `signal` imports enum: 5 ms of CPU
+import os
+import select
+import time
+
+from . import processes, status, wire
+from .calls import Replies
+from .folders import remove_tree
+from .requests import Requests
+
+_RETENTION = 900.0
+_SHORTEST_LEASE = 0.5
+#: How long replies may take to get out after the run folder was removed.
+_LAST_REPLIES = 10.0
+_LONGEST_SLEEP = 3600.0
+
+
+class Unit:
+    """A unit as the daemon knows it: its monitor, the pipes to it, and the status it last reported."""
+
+    def __init__(self, request, pid, commands, reports):
+        self.request = request
+        self.name = request["unit"]
+        self.kind = request["kind"]
+        self.pid = pid
+        self.commands = commands
+        self.reports = reports
+        self.status = status.new(self.name, self.kind, request.get("steps") or [])
+        self.daemon_cpu = time.process_time()
+        self.buffer = b""
+        self.gone = False  # its monitor has ended, and with it everything the unit started
+
+    @property
+    def ended(self):
+        """Whether it has nothing more to report."""
+        return self.gone or self.status["state"] in status.ENDED
+
+    def tell(self, **command):
+        """Sends the monitor a command; one that has ended needs none."""
+        try:
+            os.write(self.commands, wire.dumps(command).encode() + b"\n")
+        except OSError:
+            return
+
+
+class Daemon:
+    """The event loop: requests, reports of monitors, ended children, deadlines. It sleeps whenever nothing happens."""
+
+    def __init__(self, config):
+        self.config = config
+        self.run_dir = config["dir"]
+        self.folder = os.path.join(config["dir"], ".benchhub")
+        self.units = {}
+        self.masks = []
+        self.exiting = False
+        self.expired_at = None
+        self.lease = max(_SHORTEST_LEASE, float(config["lease"]))
+        retention = config.get("retention")
+        self._retention = _RETENTION if retention is None else float(retention)
+        self.lease_until = time.monotonic() + self.lease
+        self._poll = select.poll()
+        self._readers = {}
+        self._children = {}
+        self.replies = Replies(self)
+        self.requests = Requests(self)
+        self._terminated = False
+
+    # -- descriptors and children ---------------------------------------------------------------------------------
+
+    def watch(self, descriptor, reader, events=select.POLLIN):
+        """Calls ``reader()`` whenever the descriptor has something."""
+        self._readers[descriptor] = reader
+        self._poll.register(descriptor, events)
+
+    def unwatch(self, descriptor):
+        """Forgets a descriptor; forgetting it twice does no harm."""
+        if self._readers.pop(descriptor, None):
+            self._poll.unregister(descriptor)
+
+    def on_exit(self, pid, handler):
+        """Calls ``handler()`` once that child has ended."""
+        self._children[pid] = handler
+
+    def start(self, request):
+        """Forks the monitor of a new unit."""
+        # imported before the fork, once: a monitor shares what the daemon has loaded
+        from . import monitor  # noqa: PLC0415 - a slot without units never needs it
+
+        run = monitor.runner(request["kind"])
+        os.mkdir(os.path.join(self.folder, "units", request["unit"]), 0o700)
+        command_r, command_w = os.pipe()
+        report_r, report_w = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.close(command_w)
+                os.close(report_r)
+                self.leave_to_child(keep={command_r, report_w})
+                monitor.main(self.config, request, command_r, report_w, run)
+            finally:
+                os._exit(70)
+        os.close(command_r)
+        os.close(report_w)
+        os.set_blocking(report_r, False)
+        unit = Unit(request, pid, command_w, report_r)
+        self.units[unit.name] = unit
+        self.watch(report_r, lambda: self._report(unit))
+        self.on_exit(pid, lambda: self._monitor_ended(unit))
+
+    def leave_to_child(self, keep):
+        """In a fork: gives up what is the daemon's alone; above all pipes and FIFOs whose closing means something."""
+        signal.set_wakeup_fd(-1)
+        commands = {unit.commands for unit in self.units.values() if not unit.gone}
+        for descriptor in {*self._readers, *commands, *self.replies.descriptors()} - keep:
+            os.close(descriptor)
+
+    def _report(self, unit):
+        try:
+            data = os.read(unit.reports, 1 << 16)
+        except BlockingIOError:
+            return
+        if not data:
+            self.unwatch(unit.reports)
+            return
+        *lines, unit.buffer = (unit.buffer + data).split(b"\n")
+        if lines:
+            unit.status = wire.loads(lines[-1])
+            unit.status["ours_cpu"] = round(unit.status["ours_cpu"] + time.process_time() - unit.daemon_cpu, 6)
+            self.requests.changed()
+
+    def _monitor_ended(self, unit):
+        while unit.reports in self._readers:
+            before = len(unit.buffer)
+            self._report(unit)
+            if unit.reports in self._readers and len(unit.buffer) == before:
+                break
+        self.unwatch(unit.reports)
+        os.close(unit.reports)
+        os.close(unit.commands)
+        unit.gone = True
+        if unit.status["state"] not in status.ENDED:
+            self._orphaned(unit)
+        self.requests.changed()
+
+    def _orphaned(self, unit):
+        """A monitor died: what it watched is ours now (subreaper), and is ended."""
+        marker = "%s/%s/%s" % (self.config["run"], self.config["slot"], unit.name)
+        processes.kill_all(lambda: self._strays() + processes.marked(marker))
+        unit.status.update(state="failed", error="its monitor was killed", end=time.time())
+        for record in unit.status.get("steps") or []:
+            if record["state"] in ("running", "pending"):
+                record["state"] = "killed" if record["state"] == "running" else "not-run"
+        folder = os.path.join(self.folder, "units", unit.name)
+        try:
+            status.write(folder, unit.status)
+        except OSError as error:
+            self.log("the status of %s cannot be written: %s" % (unit.name, error))
+        if unit.request.get("async_file"):
+            from . import jobfile  # noqa: PLC0415 - only here
+
+            out, err = (os.path.join(folder, name) for name in ("01.out", "01.err"))
+            jobfile.write(unit.request, jobfile.finished(unit.status, out, err))
+
+    def _strays(self):
+        """Everything that became the daemon's child because its own parent died, and what is below it."""
+        found = []
+        for pid in processes.children(os.getpid()):
+            if pid not in self._children:
+                found += [pid, *processes.descendants(pid)]
+        return found
+
+    @staticmethod
+    def log(text):
+        """One line in the supervisor's log, which comes home with the run."""
+        try:
+            os.write(2, (text + "\n").encode("utf-8", "replace"))
+        except OSError:
+            return
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def run(self):
+        """Serves until the run is finished, or its lease ran out and nobody recovered it."""
+        while not self.exiting:
+            for descriptor, event in self._sleep(self._next()):
+                reader = self._readers.get(descriptor)
+                if reader is not None:
+                    reader() if event != select.POLLNVAL else self.unwatch(descriptor)
+            self._reap()
+            self.replies.retry()
+            self.requests.tick()
+            self._check_lease()
+        end = time.monotonic() + _LAST_REPLIES
+        while self.replies.pending() and time.monotonic() < end:
+            for descriptor, _event in self._sleep(min(end, self.replies.next_due() or end)):
+                self._readers.get(descriptor, lambda: None)()
+            self.replies.retry()
+
+    def _next(self):
+        """The next instant at which something is due."""
+        times = [self.requests.next_due(), self.replies.next_due()]
+        if self.expired_at is not None:
+            if not self.requests.stopping():
+                times.append(self.expired_at + self._retention)
+        elif not self.requests.blocked():
+            times.append(self.lease_until)
+        return min([due for due in times if due is not None], default=None)
+
+    def _sleep(self, due):
+        left = None if due is None else min(max(0.0, due - time.monotonic()), _LONGEST_SLEEP) * 1000 + 1
+        try:
+            return self._poll.poll(left)
+        except InterruptedError:
+            return []
+
+    def _reap(self):
+        while True:
+            try:
+                pid, _code = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            handler = self._children.pop(pid, None)
+            if handler is not None:
+                handler()
+
+    def contact(self, lease=None):
+        """A controller lives: its lease begins anew."""
+        if lease is not None:
+            self.lease = max(_SHORTEST_LEASE, float(lease))
+        self.lease_until = max(self.lease_until, time.monotonic() + self.lease)
+        self.expired_at = None
+
+    def _check_lease(self):
+        now = time.monotonic()
+        if self.expired_at is not None:
+            if self.requests.stopping():
+                self.expired_at = now  # the retention begins when all has ended
+            elif now >= self.expired_at + self._retention:
+                self.remove()
+        elif self._terminated or (now >= self.lease_until and not self.requests.blocked()):
+            reason = "the supervisor was told to end" if self._terminated else "no controller renewed the lease"
+            self._terminated = False
+            self.expired_at = now
+            self.log("%s: ending everything" % reason)
+            self.requests.stop_everything(reason)
+
+    def terminate(self):
+        """SIGTERM: ends as if the lease had run out."""
+        self._terminated = True
+
+    def remove(self):
+        """Removes the run folder, and its parent when this was the last slot in it; then the loop ends."""
+        processes.kill_all(self._strays)
+        for unit in self.units.values():
+            if unit.request.get("async_file"):
+                from . import jobfile  # noqa: PLC0415 - only where there was a service
+
+                jobfile.remove(unit.request)
+        left = remove_tree(self.run_dir)
+        try:
+            os.rmdir(os.path.dirname(self.run_dir))
+        except OSError:
+            pass
+        self.exiting = True
+        return left

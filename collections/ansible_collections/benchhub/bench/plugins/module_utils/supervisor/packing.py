@@ -1,0 +1,262 @@
+"""Packing what a run leaves on its node: outputs, status files and what the job collects, masked and of bounded size.
+
+The tar and gzip formats are written here by hand (POSIX.1-2001 pax): importing tarfile costs a node more CPU than
+everything else at the end of a run.
+"""
+
+import binascii
+import os
+import zlib
+
+from . import wire
+
+_CHUNK = 1 << 20
+_HEAD = 1 << 20
+_MASK = b"***"
+_OWN_FOLDER = ".benchhub"
+_REGULAR = 0o100000
+
+
+def pack(folder, request, masks, owner=None):
+    """Makes the archive; returns the reply: inline (base64) or path and size, what is missing and what is unreadable.
+
+    A file is made in the supervisor's own folder, which nobody else can reach, and moved when it is whole; ``owner`` is
+    the user who has to be able to read it.
+    """
+    limit = int(request.get("limit") or 64 << 20)
+    destination = os.path.join(folder, _OWN_FOLDER, "archive.%d" % os.getpid())
+    missing = []
+    with _Archive(destination) as archive:
+        for path, name in _outputs(os.path.join(folder, _OWN_FOLDER)):
+            archive.add(path, name, limit, masks)
+        for pattern in request.get("collect") or []:
+            found = _matches(os.path.join(folder, pattern))
+            if not found:
+                missing.append(pattern)
+            for path in found:
+                for file in _files(path):
+                    archive.add(file, "files/" + os.path.abspath(file).lstrip("/"), limit, masks)
+    reply = {"ok": True, "missing": missing, "unreadable": archive.unreadable}
+    size = os.path.getsize(destination)
+    if size <= int(request.get("inline", 262144)):
+        with open(destination, "rb") as file:
+            reply["inline"] = binascii.b2a_base64(file.read(), newline=False).decode()
+        os.unlink(destination)
+        return reply
+    if owner is not None:
+        os.chown(destination, owner, -1)
+    public = os.path.join(folder, ".archive.tar.gz")
+    os.rename(destination, public)
+    return dict(reply, path=public, size=size)
+
+
+def _matches(pattern):
+    """The paths that a pattern means; the last part of a path may be a link, which is told and not followed."""
+    if not any(letter in pattern for letter in "*?["):
+        return [pattern] if os.path.lexists(pattern) else []
+    import glob  # noqa: PLC0415 - it imports re: 8 ms of CPU
+
+    return sorted(glob.glob(pattern, recursive=True))
+
+
+def _outputs(folder):
+    for top, _folders, files in os.walk(os.path.join(folder, "units")):
+        for name in sorted(files):
+            path = os.path.join(top, name)
+            yield path, os.path.relpath(path, folder)
+    yield os.path.join(folder, "log"), "supervisor.log"
+
+
+def _files(path):
+    """The plain files at or below a path; links are not followed out of it."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        for top, folders, files in os.walk(path):
+            if _OWN_FOLDER in folders:
+                folders.remove(_OWN_FOLDER)
+            folders.sort()
+            for name in sorted(files):
+                yield os.path.join(top, name)
+    else:
+        yield path
+
+
+def mask_forms(values):
+    """The bytes to look for: each secret as it is and as JSON writes it, longest first."""
+    forms = set()
+    for value in values:
+        for text in (value, wire.dumps(value)[1:-1], _plain_json(value)):
+            if text:
+                forms.add(text.encode("utf-8", "surrogateescape"))
+    return sorted(forms, key=len, reverse=True)
+
+
+def _plain_json(value):
+    """A text as JSON writes it when it leaves letters beyond ASCII as they are."""
+    letters = [wire.dumps(letter)[1:-1] if ord(letter) < 128 else letter for letter in value]
+    return "".join(letters)
+
+
+class Masker:
+    """Replaces secrets in a stream of chunks, also where one lies across their border."""
+
+    def __init__(self, forms):
+        self._forms = forms
+        self._keep = max([len(form) for form in forms] + [1]) - 1
+        self._rest = b""
+
+    def feed(self, chunk):
+        """What is sure to hold no part of a secret any more."""
+        text = self._rest + chunk
+        if not self._forms:
+            return text
+        done, end = self._masked(text, len(text) - self._keep)
+        self._rest = text[end:]
+        return done
+
+    def end(self):
+        """The last bytes."""
+        done, _end = self._masked(self._rest, len(self._rest))
+        self._rest = b""
+        return done
+
+    def _masked(self, text, limit):
+        """(The text with its secrets replaced, where that ends): a secret that begins before ``limit`` is whole."""
+        pieces = []
+        at = 0
+        nexts = {form: text.find(form) for form in self._forms}
+        while True:
+            for form, place in nexts.items():
+                if 0 <= place < at:
+                    nexts[form] = text.find(form, at)
+            # the one that begins first, of those the longest
+            place, _length, form = min(
+                ((place, -len(form), form) for form, place in nexts.items() if place >= 0), default=(limit, 0, b"")
+            )
+            if place >= limit:
+                end = max(at, limit)
+                pieces.append(text[at:end])
+                return b"".join(pieces), end
+            pieces += (text[at:place], _MASK)
+            at = place + len(form)
+
+
+def _is_regular(facts):
+    return facts.st_mode & 0o170000 == _REGULAR
+
+
+class _Archive:
+    def __init__(self, destination):
+        self._destination = destination
+        handle = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._file = os.fdopen(handle, "wb")
+        self._zip = zlib.compressobj(1, zlib.DEFLATED, 31)
+        self.unreadable = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self._write(b"\0" * 1024)
+        self._file.write(self._zip.flush())
+        self._file.close()
+
+    def add(self, path, name, limit, masks):
+        """Adds one file. Masking changes its length, so what is larger than a chunk is masked into a file first."""
+        try:
+            if not _is_regular(os.lstat(path)):  # looked at first: opening a device can do things
+                if os.path.islink(path):
+                    self.unreadable.append("%s: it is a link" % path)
+                return
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except OSError as error:
+            self.unreadable.append("%s: %s" % (path, error.strerror))
+            return
+        with os.fdopen(handle, "rb") as file:
+            facts = os.fstat(handle)
+            if not _is_regular(facts):
+                return
+            if facts.st_size <= min(_CHUNK, limit):
+                masker = Masker(masks)
+                text = masker.feed(file.read(_CHUNK)) + masker.end()
+                self._header(name, len(text), facts.st_mtime)
+                self._write(text)
+                self._pad(len(text))
+            else:
+                self._large(file, facts, name, limit, masks)
+
+    def _large(self, file, facts, name, limit, masks):
+        beside = self._destination + ".part"
+        with open(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as part:
+            os.unlink(beside)
+            masker = Masker(masks)
+            for chunk in _kept(file, facts.st_size, limit):
+                part.write(masker.feed(chunk))
+            part.write(masker.end())
+            size = part.tell()
+            part.seek(0)
+            self._header(name, size, facts.st_mtime)
+            while True:
+                chunk = part.read(_CHUNK)
+                if not chunk:
+                    break
+                self._write(chunk)
+            self._pad(size)
+
+    def _header(self, name, size, mtime):
+        encoded = name.encode("utf-8", "surrogateescape")
+        if len(encoded) > 100:
+            record = _pax(b"path", encoded)
+            self._block(b"pax", len(record), mtime, b"x")
+            self._write(record)
+            self._pad(len(record))
+            encoded = encoded[-100:]
+        self._block(encoded, size, mtime, b"0")
+
+    def _block(self, name, size, mtime, kind):
+        block = bytearray(512)
+        block[0 : len(name)] = name
+        block[100:107] = b"0000644"
+        block[108:115] = block[116:123] = b"0000000"
+        block[124:135] = b"%011o" % size
+        block[136:147] = b"%011o" % max(0, int(mtime))
+        block[148:156] = b" " * 8
+        block[156:157] = kind
+        block[257:265] = b"ustar\x0000"
+        block[148:155] = b"%06o\0" % sum(block)
+        self._write(bytes(block))
+
+    def _pad(self, size):
+        self._write(b"\0" * (-size % 512))
+
+    def _write(self, data):
+        self._file.write(self._zip.compress(data))
+
+
+def _pax(key, value):
+    body = b" " + key + b"=" + value + b"\n"
+    length = len(body)
+    while len(str(length)) + len(body) != length:
+        length = len(str(length)) + len(body)
+    return str(length).encode() + body
+
+
+def _kept(file, size, limit):
+    """The chunks of a file, or of its beginning and end with a line between that says what was left out."""
+    if size <= limit:
+        yield from _chunks(file, size)
+        return
+    head = min(_HEAD, limit // 2)
+    yield from _chunks(file, head)
+    left_out = size - limit
+    yield b"\n*** benchhub left out %d bytes here ***\n" % left_out
+    file.seek(head + left_out)
+    yield from _chunks(file, limit - head)
+
+
+def _chunks(file, size):
+    while size > 0:
+        chunk = file.read(min(_CHUNK, size))
+        if not chunk:
+            return
+        size -= len(chunk)
+        yield chunk

@@ -1,0 +1,75 @@
+"""The status of a unit: one JSON file that is never half written, and the last lines of an output."""
+
+import os
+
+from . import wire
+
+#: A unit in one of these states runs no more.
+ENDED = ("ok", "failed", "stopped", "killed")
+
+_TAIL_BYTES = 16 * 1024
+_LINE_LIMIT = 500
+
+
+def new(unit, kind, steps):
+    """The status of a unit that has not begun."""
+    status = {
+        "unit": unit,
+        "kind": kind,
+        "state": "running",
+        "error": None,
+        "start": None,
+        "end": None,
+        "cpu": 0.0,
+        "ours_cpu": 0.0,
+        "told": False,
+        "pid": None,
+        "exit": None,
+        "signal": None,
+    }
+    if kind == "steps":
+        status["steps"] = [
+            {
+                "index": number,
+                "name": step.get("name") or "",
+                "state": "pending",
+                "rc": None,
+                "signal": None,
+                "start": None,
+                "end": None,
+                "attempts": 0,
+                "stdout": "%02d.out" % number,
+                "stderr": "%02d.err" % number,
+            }
+            for number, step in enumerate(steps, 1)
+        ]
+    return status
+
+
+def write(folder, status):
+    """Replaces the status file; a reader sees the old or the new one, whole."""
+    beside = os.path.join(folder, "status.json.new")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        data = wire.dumps(status).encode()
+        while data:
+            data = data[os.write(handle, data) :]
+    finally:
+        os.close(handle)
+    os.rename(beside, os.path.join(folder, "status.json"))
+
+
+def tail(paths, lines=20):
+    """The last lines of the first of these files that holds any; long lines are cut, bytes that are no text replaced."""
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _TAIL_BYTES))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            continue
+        found = [line[:_LINE_LIMIT] for line in text.splitlines() if line.strip()]
+        if found:
+            return found[-lines:]
+    return []

@@ -1,0 +1,229 @@
+"""Documentation of the action service; it runs on the controller, in plugins/action."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: service
+short_description: Start a service on the nodes
+version_added: "0.1.0"
+author: The benchhub developers (@benchhub)
+description:
+  - Starts a long-running command under the supervisor of every host of the play, as an asynchronous task.
+options:
+  name:
+    description: Name of the service, unique in the run.
+    type: str
+    required: true
+  title:
+    description: What messages call this.
+    type: str
+  shell:
+    description: A script for sh. Reaches the node byte for byte, references aside.
+    type: str
+  argv:
+    description: A command as a list of arguments; no shell is involved.
+    type: list
+    elements: str
+  executable:
+    description: The shell that runs O(shell) instead of C(/bin/sh).
+    type: str
+  env:
+    description: Environment variables to set.
+    type: dict
+    default: {}
+  chdir:
+    description: Working directory on the node; relative to the run directory, which is the default.
+    type: str
+  become:
+    description: Runs as O(user), or as root. The slot must be among C(become_on) of M(benchhub.bench.prepare).
+    type: bool
+    default: false
+  user:
+    description: User to run as, when it is not the login user.
+    type: str
+  line:
+    description: Line of the job file, repeated in messages.
+    type: int
+  grace:
+    description: Seconds between TERM and KILL when it is stopped.
+    type: float
+    default: 10.0
+  shutdown:
+    description: A step that stops the service in its own way, before TERM.
+    type: dict
+    suboptions:
+      name:
+        description: What the step is called in results and messages.
+        type: str
+        required: true
+      shell:
+        description: A script for sh. Reaches the node byte for byte, references aside.
+        type: str
+      argv:
+        description: A command as a list of arguments; no shell is involved.
+        type: list
+        elements: str
+      executable:
+        description: The shell that runs O(shell) instead of C(/bin/sh).
+        type: str
+      env:
+        description: Environment variables to set.
+        type: dict
+        default: {}
+      chdir:
+        description: Working directory on the node; relative to the run directory, which is the default.
+        type: str
+      become:
+        description: Runs as O(user), or as root. The slot must be among C(become_on) of M(benchhub.bench.prepare).
+        type: bool
+        default: false
+      user:
+        description: User to run as, when it is not the login user.
+        type: str
+      line:
+        description: Line of the job file, repeated in messages.
+        type: int
+      copy:
+        description: Puts a file or folder of the controller, or a text, on the node.
+        type: dict
+        suboptions:
+          src:
+            description: >-
+              Path on the controller, relative to C(benchhub_job_dir). One of this and C(content) is needed.
+            type: str
+          content:
+            description: The text itself.
+            type: str
+          dest:
+            description: Path on the node; relative to the run directory.
+            type: str
+            required: true
+          mode:
+            description: Permissions, as an octal string.
+            type: raw
+          owner:
+            description: Owner of the file.
+            type: str
+          group:
+            description: Group of the file.
+            type: str
+      template:
+        description: Puts a file on the node that Ansible renders with the variables of the slot.
+        type: dict
+        suboptions:
+          src:
+            description: Path of the template on the controller, relative to C(benchhub_job_dir).
+            type: str
+            required: true
+          dest:
+            description: Path on the node; relative to the run directory.
+            type: str
+            required: true
+          mode:
+            description: Permissions, as an octal string.
+            type: raw
+          owner:
+            description: Owner of the file.
+            type: str
+          group:
+            description: Group of the file.
+            type: str
+      fetch:
+        description: >-
+          A path or glob that must match something when the step runs.
+          M(benchhub.bench.finish) brings it home when its C(collect) names it.
+        type: str
+      timeout:
+        description: Limit for one try, in seconds.
+        type: float
+      grace:
+        description: Seconds between TERM and KILL when the step is ended.
+        type: float
+      retries:
+        description: How often a step that failed is tried again.
+        type: int
+        default: 0
+      delay:
+        description: Seconds before each further try.
+        type: float
+        default: 1.0
+      when:
+        description: A command for sh on the node; the step is skipped unless it ends with 0.
+        type: str
+  live:
+    description: >-
+      A check that goes on while the service runs; exactly one of C(tcp), C(http), C(command), C(log) and
+      C(file) is needed.
+    type: dict
+    suboptions:
+      tcp:
+        description: C(host:port) that must take a connection.
+        type: str
+      http:
+        description: URL that must answer.
+        type: str
+      command:
+        description: A command for sh that must end with 0.
+        type: str
+      log:
+        description: A regular expression that the service's output must hold.
+        type: str
+      file:
+        description: A path that must exist.
+        type: str
+      status:
+        description: Accepted HTTP status codes; any 2xx when empty.
+        type: list
+        elements: int
+        default: []
+      body:
+        description: A regular expression that the HTTP body must hold.
+        type: str
+      interval:
+        description: Seconds between two checks.
+        type: float
+        default: 5.0
+      timeout:
+        description: Limit for one check, in seconds.
+        type: float
+        default: 10.0
+      failures:
+        description: So many failures in a row end the service.
+        type: int
+        default: 3
+notes:
+  - Give the task C(run_once=true); it then reaches every host of the play itself, through that host's own connection.
+  - Texts may hold references such as C(${node.address}); everything else in them reaches the node as it is.
+seealso:
+  - module: benchhub.bench.prepare
+"""
+
+EXAMPLES = r"""
+- name: Start Cassandra | cassandra
+  benchhub.bench.service:
+    name: cassandra
+    shell: exec cassandra -f
+    grace: 20
+  async: 3600
+  poll: 0
+  run_once: true
+  register: cassandra
+
+- name: Is it still running
+  ansible.builtin.async_status:
+    jid: "{{ cassandra.benchhub.hosts[inventory_hostname].ansible_job_id }}"
+"""
+
+RETURN = r"""
+benchhub:
+  description: >-
+    What was found, for machines. Under C(hosts) each slot has C(status) (V(ok), V(failed) or V(unreachable)),
+    C(error) unless it is ok, and C(ansible_job_id) and C(results_file) for M(ansible.builtin.async_status).
+  returned: always
+  type: dict
+  sample: {version: 1, op: service, hosts: {db: {status: ok, ansible_job_id: benchhub.r1.db.cassandra}}}
+msg:
+  description: What happened, for people - which slot, which step, exit code, last lines of output.
+  returned: always
+  type: str
+"""

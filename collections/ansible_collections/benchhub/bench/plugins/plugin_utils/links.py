@@ -1,0 +1,203 @@
+"""The way to one node: its connection and become plugins with that host's own options, as a task would have them."""
+
+# ruff: noqa: SLF001 - Ansible hands its plugins what they need in underscored attributes
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from ansible import constants
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.executor.task_executor import TaskExecutor
+from ansible.module_utils.common.text.converters import to_text
+from ansible.playbook.play_context import PlayContext
+from ansible.template import Templar
+
+#: Exit codes of the call wrapper below; the supervisor's own client never uses them.
+_NEEDS_BECOME = 97
+_GONE = 98
+
+#: Runs the supervisor's client. The second test tells "somebody else's" from "not there" (its folder is mode 0700).
+_CALL = "if [ -r {d}/call ]; then exec /bin/sh {d}/call; elif [ -d {d} ]; then exit 97; else exit 98; fi"
+
+
+class UnreachableError(Exception):
+    """The node could not be reached, or the connection broke; the message is the connection plugin's."""
+
+
+class BadReplyError(Exception):
+    """Something answered on the node, but not the supervisor."""
+
+
+class Link:
+    """One node: runs commands and supervisor calls through ``connection``; made by LinkMaker only."""
+
+    def __init__(self, slot, run_dir, connection, remake):
+        self.slot = slot
+        self.run_dir = run_dir
+        self.connection = connection
+        self._remake = remake
+
+    @property
+    def supervisor_dir(self):
+        """The supervisor's folder on the node."""
+        return self.run_dir.rstrip("/") + "/.benchhub"
+
+    def with_become(self):
+        """Goes through the host's become plugin from now on."""
+        self.connection = self._remake(True)
+
+    def run(self, command, data=b"\n"):
+        """(exit code, stdout, stderr) of a sh command on the node; UnreachableError when it could not be started.
+
+        ``data`` is its standard input. It is never empty: connection plugins use a terminal when it is.
+        """
+        try:
+            return self._exec("/bin/sh -c " + shlex.quote(command), data)
+        except AnsibleConnectionFailure as error:
+            raise UnreachableError(_text(error)) from error
+        except AnsibleError as error:
+            raise UnreachableError(_text(error)) from error
+        except OSError as error:
+            raise UnreachableError(f"the connection cannot be started: {error}") from error
+
+    def call(self, request):
+        """The supervisor's reply to one request; ``{"ok": False, "error": "gone"}`` when there is no supervisor."""
+        command = _CALL.format(d=shlex.quote(self.supervisor_dir))
+        data = json.dumps(request).encode() + b"\n"
+        code, out, err = self.run(command, data)
+        if code == _NEEDS_BECOME and self.connection.become is None:
+            self.with_become()
+            code, out, err = self.run(command, data)
+        if code == _GONE:
+            return {"ok": False, "error": "gone"}
+        return reply(code, out, err)
+
+    def put(self, source, destination):
+        """Copies a file of the controller to the node, as the login user."""
+        try:
+            self.connection.put_file(source, destination)
+        except (AnsibleError, OSError) as error:
+            raise UnreachableError(f"{source} could not be copied: {_text(error)}") from error
+
+    def fetch(self, source, destination):
+        """Copies a file of the node, readable by the login user, to the controller."""
+        try:
+            self.connection.fetch_file(source, destination)
+        except (AnsibleError, OSError) as error:
+            raise UnreachableError(f"{source} could not be fetched: {_text(error)}") from error
+
+    def async_dir(self):
+        """Where Ansible's async_status looks for jobs on this node; `~` says whose home, as its own actions do."""
+        folder = self.connection._shell.get_option("async_dir")
+        become = self.connection.become
+        user = become.get_option("become_user") if become is not None else self._login_user()
+        user = user or getattr(self.connection, "default_user", None)
+        return f"~{user}/{folder[2:]}" if user and folder.startswith("~/") else folder
+
+    def _login_user(self):
+        try:
+            return self.connection.get_option("remote_user")
+        except KeyError:
+            return self.connection._play_context.remote_user
+
+    def _exec(self, command, data):
+        connection = self.connection
+        if connection.become is not None and self._changes_user():
+            command = connection.become.build_become_command(command, connection._shell)
+        code, out, err = connection.exec_command(command, in_data=data, sudoable=True)
+        return code, _bytes(out), _bytes(err)
+
+    def _changes_user(self):
+        """Whether become does anything, by the rule of Ansible's own actions."""
+        if constants.BECOME_ALLOW_SAME_USER:
+            return True
+        login = self._login_user()
+        target = self.connection.become.get_option("become_user", playcontext=self.connection._play_context)
+        return target != login or not any((target, login))
+
+
+def reply(code, out, err):
+    """The JSON object in a client's output, which a login shell may have preceded with a greeting."""
+    for line in reversed(out.decode(errors="replace").splitlines()):
+        if line.startswith("{"):
+            try:
+                answer = json.loads(line)
+            except ValueError:
+                break
+            if isinstance(answer, dict):
+                return answer
+    said = " ".join((err or out).decode(errors="replace").split())[-300:]
+    raise BadReplyError(f"the supervisor's client ended with {code} and no reply" + (f": {said}" if said else ""))
+
+
+class LinkMaker:
+    """Makes the Link of any host of the inventory, with the task's and that host's settings."""
+
+    def __init__(self, action, own_slot):
+        self._action = action
+        self._own = own_slot
+
+    def link(self, slot, variables, run_dir):
+        """The Link of ``slot``; UnreachableError when its connection settings make no connection."""
+
+        def remake(become):
+            return self._connection({**variables, "ansible_become": True} if become else variables)
+
+        connection = self._action._connection if slot == self._own else remake(False)
+        return Link(slot, run_dir, connection, remake)
+
+    def _connection(self, variables):
+        """A connection whose every option is set, by the code of Ansible's own task executor."""
+        action = self._action
+        templar = Templar(loader=action._loader, variables=variables)
+        executor = _executor(action)
+        context = self._play_context()
+        context = context.set_task_and_variable_override(task=action._task, variables=variables, templar=templar)
+        context.post_validate(templar=templar)
+        if not context.remote_addr:
+            context.remote_addr = variables["inventory_hostname"]
+        executor._play_context = context
+        name = action._task.connection
+        if variables.get("ansible_connection") is not None:
+            name = templar.template(variables["ansible_connection"])
+        executor._connection = executor._get_connection(variables, templar, name)
+        executor._set_connection_options(variables, templar)
+        return executor._connection
+
+    def _play_context(self):
+        """A context that knows the command line's passwords, but nothing of the host the task runs for."""
+        action = self._action
+        current = action._play_context
+        given = {}
+        for key, attribute in (("conn_pass", "password"), ("become_pass", "become_pass")):
+            own = any(name in action.bench_vars for name in constants.MAGIC_VARIABLE_MAPPING.get(attribute, ()))
+            given[key] = None if own else getattr(current, attribute, None)
+        lock = getattr(current, "connection_lockfd", None)
+        return PlayContext(action._task.get_play(), passwords=given, connection_lockfd=lock)
+
+
+def _executor(action):
+    """A TaskExecutor that is only used for what it knows of connections; its constructor differs between versions."""
+    executor = object.__new__(TaskExecutor)
+    executor._host = None
+    executor._loader = action._loader
+    executor._shared_loader_obj = action._shared_loader_obj
+    executor._connection = None
+    executor._new_stdin = None
+    if not isinstance(getattr(TaskExecutor, "_task", None), property):
+        executor._task = action._task
+    return executor
+
+
+def _text(error):
+    return to_text(getattr(error, "message", None) or error).strip()
+
+
+def _bytes(output):
+    if isinstance(output, bytes):
+        return output
+    if isinstance(output, str):
+        return output.encode()
+    return b"".join(output.readlines())
