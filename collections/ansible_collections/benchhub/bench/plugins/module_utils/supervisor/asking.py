@@ -9,7 +9,7 @@ _CHECK_KINDS = ("tcp", "http", "command", "log", "file", "drained")
 _FOREVER = 10.0**10
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - it is an answer
     """A request that is not carried out; the message is the reply."""
 
 
@@ -47,7 +47,9 @@ def check_unit(request):
 
 
 def _is_name(name):
-    return isinstance(name, str) and 0 < len(name) <= _NAME_LENGTH and name[0] in _LETTERS and _UNIT_NAME.issuperset(name)
+    return (
+        isinstance(name, str) and 0 < len(name) <= _NAME_LENGTH and name[0] in _LETTERS and _UNIT_NAME.issuperset(name)
+    )
 
 
 def _check_command(step, what):
@@ -56,7 +58,7 @@ def _check_command(step, what):
     key, kind = _STEP_KINDS.get(step.get("kind") if isinstance(step.get("kind"), str) else None, (None, None))
     if key is None:
         raise Refused("%s: %.40r is no kind of step" % (what, step.get("kind")))
-    if not isinstance(step.get(key), kind) or not step[key] and kind is list:
+    if not isinstance(step.get(key), kind) or step[key] == []:
         raise Refused("%s: %s is missing" % (what, key))
     for key, kind in (("env", dict), ("retries", dict), ("chdir", str), ("when", str), ("staged", str)):
         if step.get(key) is not None and not isinstance(step[key], kind):

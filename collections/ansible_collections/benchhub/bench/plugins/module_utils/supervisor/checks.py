@@ -80,7 +80,9 @@ class Check:
         import urllib.error  # noqa: PLC0415
         import urllib.request  # noqa: PLC0415
 
-        request = urllib.request.Request(target, headers={"User-Agent": "benchhub"})
+        if not target.startswith(("http://", "https://")):
+            return "%s: only http and https can be asked" % target
+        request = urllib.request.Request(target, headers={"User-Agent": "benchhub"})  # noqa: S310 - looked at above
         # no proxy of the environment: the check is about this node and that server
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:

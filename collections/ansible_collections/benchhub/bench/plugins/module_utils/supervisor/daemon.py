@@ -264,6 +264,6 @@ class Daemon:
         try:
             os.rmdir(os.path.dirname(self.run_dir))
         except OSError:
-            pass
+            self.exiting = True  # another slot of the run still has its folder there
         self.exiting = True
         return left

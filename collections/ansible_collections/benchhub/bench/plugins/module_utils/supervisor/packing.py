@@ -189,8 +189,7 @@ class _Archive:
         with open(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as part:
             os.unlink(beside)
             masker = Masker(masks)
-            for chunk in _kept(file, facts.st_size, limit):
-                part.write(masker.feed(chunk))
+            part.writelines(masker.feed(chunk) for chunk in _kept(file, facts.st_size, limit))
             part.write(masker.end())
             size = part.tell()
             part.seek(0)

@@ -37,14 +37,7 @@ class Requests:
     def take(self, client, request):
         """Carries out one request; whatever is wrong with it, the client gets an answer and the supervisor lives."""
         try:
-            if not isinstance(request, dict):
-                raise Refused("the request is not a JSON object")
-            operation = getattr(self, "_op_" + str(request.get("op")), None)
-            if operation is None:
-                raise Refused("there is no operation %r" % request.get("op"))
-            self._daemon.contact(seconds(request, "lease", None))
-            self._note_masks(request)
-            reply = operation(client, request)
+            reply = self._operation(request)(client, request)
         except Refused as error:
             reply = {"ok": False, "error": str(error)}
         except Exception as error:  # noqa: BLE001 - whatever a client sends, the supervisor lives
@@ -52,6 +45,17 @@ class Requests:
             self._daemon.log(reply["error"])
         if reply is not None:
             self._daemon.replies.send(client, reply)
+
+    def _operation(self, request):
+        """The method that carries out a request; every request renews the lease."""
+        if not isinstance(request, dict):
+            raise Refused("the request is not a JSON object")
+        operation = getattr(self, "_op_" + str(request.get("op")), None)
+        if operation is None:
+            raise Refused("there is no operation %.80r" % (request.get("op"),))
+        self._daemon.contact(seconds(request, "lease", None))
+        self._note_masks(request)
+        return operation
 
     def blocked(self):
         """Whether a controller waits here: as long as it does, it lives."""
@@ -118,7 +122,10 @@ class Requests:
         return {"ok": True, "now": time.time()}
 
     def _op_hold(self, _client, request):
-        self._daemon.lease_until = time.monotonic() + max(0.0, seconds(request, "until", 0.0) - time.time())
+        until = seconds(request, "until", None)
+        if until is None:
+            raise Refused("hold needs until, an instant")
+        self._daemon.lease_until = time.monotonic() + max(0.0, until - time.time())
         return {"ok": True}
 
     def _op_status(self, _client, _request):

@@ -98,9 +98,7 @@ class Context:
         gc.disable()
         os.setsid()
         signal.set_wakeup_fd(-1)
-        for number in (
-            signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD, signal.SIGXFSZ
-        ):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         _redirect(out, err)
         os.umask(0o022)
@@ -117,7 +115,7 @@ class Context:
             from .files import write  # noqa: PLC0415 - only file steps need it
 
             os._exit(write(step, source))
-        os.execvpe(argv[0], argv, env)
+        os.execvpe(argv[0], argv, env)  # noqa: S606 - a shell is the job's choice
 
     def _switch_user(self, user, env):
         """Becomes the step's user, else the login user; raises when this process may not."""

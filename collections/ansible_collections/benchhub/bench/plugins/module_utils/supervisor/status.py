@@ -60,7 +60,7 @@ def write(folder, status):
 
 
 def tail(paths, lines=20):
-    """The last lines of the first of these files that holds any; long lines are cut, bytes that are no text replaced."""
+    """The last lines of the first of these files that holds any; long lines are cut, odd bytes replaced."""
     for path in paths:
         try:
             with open(path, "rb") as file:

@@ -13,7 +13,7 @@ def run(monitor, gate_class):
     if gate is None:
         monitor.status["start"] = time.time()  # reported with the first step
     state = "ok"
-    for step, record in zip(steps, monitor.status["steps"]):
+    for step, record in zip(steps, monitor.status["steps"]):  # noqa: B905 - Python 3.8 has no strict
         if not _run_step(monitor, step, record, gate):
             state = "stopped" if monitor.status["told"] else "failed"
             break

@@ -31,9 +31,7 @@ def _functions():
                 value, end = scan(text, len(text) - len(text.lstrip()))
             except (StopIteration, SystemError):  # SystemError: json's own exception class is not imported
                 return _package().loads(text)  # says well what is wrong
-            if text[end:].strip():
-                raise ValueError("there is something after the JSON")
-            return value
+            return _package().loads(text) if text[end:].strip() else value
 
         def write(value):
             return "".join(encode(value, 0))

@@ -1,7 +1,7 @@
 """What the daemon does beside its loop: work in forked children, and ending units in order."""
 
-import os
 import _signal as signal  # the package's own `signal` imports enum: 5 ms of CPU
+import os
 import sys
 
 from . import processes, wire

@@ -1,0 +1,170 @@
+"""A real supervisor for each test, bootstrapped as on a node, under the oldest and the newest Python that is there."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+COLLECTION = Path(__file__).parents[3] / "collections" / "ansible_collections" / "benchhub" / "bench"
+
+
+def load(name: str) -> Any:
+    """A module of module_utils, imported from its file: nothing of Ansible is needed."""
+    path = COLLECTION / "plugins" / "module_utils" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchhub_node_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+bootstrap = load("bootstrap")
+
+
+def pythons() -> list[str]:
+    """The oldest and the newest usable Python of this machine, version managers' own folders among the places."""
+    folders = [*os.environ.get("PATH", "").split(":"), *map(str, Path.home().glob(".pyenv/versions/*/bin"))]
+    found: dict[int, str] = {}
+    for folder in folders:
+        for path in Path(folder).glob("python3.*"):
+            match = re.fullmatch(r"python3\.(\d+)", path.name)
+            if match and int(match[1]) >= 8 and "shims" not in folder:
+                found.setdefault(int(match[1]), str(path))
+    found.setdefault(sys.version_info.minor, sys.executable)
+    return [found[min(found)], found[max(found)]] if len(found) > 1 else list(found.values())
+
+
+class Node:
+    """One slot with its supervisor."""
+
+    def __init__(self, folder: Path, python: str, slot: str = "db", **config: Any) -> None:
+        # processes are found by the run's id: tests that run at the same time need different ones
+        run = f"20260101-000000-{os.getpid()}-{zlib.crc32(str(folder).encode()):08x}"
+        self.dir = folder / f"benchhub-{run}" / slot
+        self.config: dict[str, Any] = {
+            "run": run,
+            "slot": slot,
+            "dir": str(self.dir),
+            "lease": 30,
+            "retention": 5,
+            "login_uid": None,
+            "login_gid": None,
+            "async_dir": str(folder / "async"),
+            **config,
+        }
+        self.python = python
+        self.prefix: tuple[str, ...] = ()
+
+    def boot(self, *prefix: str) -> dict[str, Any]:
+        """Starts the supervisor, and makes later calls, through a command that changes the user."""
+        self.prefix = prefix
+        command = [*prefix, "/bin/sh", "-c", bootstrap.script(self.config, self.python)]
+        done = subprocess.run(command, input=bootstrap.program(), capture_output=True, timeout=30, check=False)
+        assert done.stdout, done.stderr.decode()
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    def __call__(self, op: str, /, **request: Any) -> dict[str, Any]:
+        return self.answer(self.begin(op, **request))
+
+    def begin(self, op: str, /, **request: Any) -> subprocess.Popen[bytes]:
+        call = self.dir / ".benchhub" / "call"
+        process = subprocess.Popen([*self.prefix, "/bin/sh", str(call)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps({"op": op, **request}).encode())
+            process.stdin.close()
+        process.stdin = None
+        return process
+
+    @staticmethod
+    def answer(process: subprocess.Popen[bytes], limit: float = 40) -> dict[str, Any]:
+        output, _ = process.communicate(timeout=limit)
+        reply: dict[str, Any] = json.loads(output)
+        return reply
+
+    def steps(self, *steps: dict[str, Any], unit: str = "work", bound: float = 20, **request: Any) -> dict[str, Any]:
+        """The status of a unit of steps, once it has ended."""
+        wait = {"units": [unit], "bound": bound}
+        reply = self("start", unit=unit, kind="steps", steps=list(steps), wait=wait, **request)
+        assert reply["ok"], reply
+        status: dict[str, Any] = reply["units"][unit]
+        return status
+
+    def sh(self, text: str, **keys: Any) -> dict[str, Any]:
+        """The record of one shell step."""
+        record: dict[str, Any] = self.steps({"name": "step", "kind": "shell", "text": text, **keys})["steps"][0]
+        return record
+
+    def service(self, text: str, name: str = "service", **keys: Any) -> None:
+        command = {"kind": "shell", "text": text}
+        reply = self("start", **{"unit": name, "kind": "service", "service": command, "grace": 1, **keys})
+        assert reply["ok"], reply
+
+    def output(self, unit: str = "work", name: str = "01.out") -> bytes:
+        return (self.dir / ".benchhub" / "units" / unit / name).read_bytes()
+
+    @property
+    def pid(self) -> int:
+        return int((self.dir / ".benchhub" / "pid").read_text())
+
+    def members(self) -> list[psutil.Process]:
+        """Everything below the daemon, and whatever carries the run's marker."""
+        found: dict[int, psutil.Process] = {}
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
+            found = {process.pid: process for process in psutil.Process(self.pid).children(recursive=True)}
+        return [process for process in found.values() if process.is_running() and process.status() != "zombie"]
+
+    @property
+    def folder(self) -> Path:
+        return self.dir / ".benchhub"
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self.answer(self.begin("finish"), limit=15)
+        with contextlib.suppress(Exception):
+            os.kill(self.pid, signal.SIGKILL)
+        shutil.rmtree(self.dir.parent, ignore_errors=True)
+
+
+@pytest.fixture(params=pythons(), ids=lambda path: Path(path).name)
+def python(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def node(tmp_path: Path, python: str) -> Iterator[Node]:
+    one = Node(tmp_path, python)
+    answer = one.boot()
+    assert answer["ok"], answer
+    yield one
+    one.close()
+
+
+def eventually(condition: Any, limit: float = 10) -> None:
+    """Waits until a condition holds."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    """Whether none of these runs any more; one that nobody has waited for yet does not run."""
+    return not any(process.is_running() and process.status() != "zombie" for process in processes)

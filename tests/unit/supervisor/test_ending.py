@@ -1,0 +1,293 @@
+"""How it all ends: finish, remove, deaths of monitors and supervisors, the dead-man switch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .conftest import Node, all_gone, eventually
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")
+
+
+def run(node: Node, text: str, unit: str = "work") -> None:
+    assert node("start", unit=unit, kind="steps", steps=[{"kind": "shell", "text": text}])["ok"]
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def monitor(node: Node) -> psutil.Process:
+    return psutil.Process(node.pid).children()[0]
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that other users reach; pytest's own are for root alone."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def short(tmp_path: Path, python: str) -> Iterator[Node]:
+    """A node whose lease is short."""
+    one = Node(tmp_path, python, lease=2, retention=0.5)
+    assert one.boot()["ok"]
+    yield one
+    one.close()
+
+
+def test_finish_ends_and_removes_everything(node: Node) -> None:
+    node.service("exec sleep 300")
+    run(node, "setsid sleep 300 & sleep 300")
+    text = "mkdir -p a/b; touch a/b/c; chmod 0 a/b; ln -s /etc link; mkfifo fifo"
+    node.steps({"kind": "shell", "text": text}, unit="files")
+    pid = node.pid
+    reply = node("finish")
+    assert reply["ok"]
+    assert reply["left"] == []
+    assert {name: unit["state"] for name, unit in reply["units"].items()} == {
+        "service": "stopped",
+        "work": "stopped",
+        "files": "ok",
+    }
+    assert not node.dir.parent.exists()
+    assert Path("/etc").is_dir()
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
+
+
+@needs_root
+def test_finish_removes_files_of_other_users(shared: Path) -> None:
+    node = Node(shared, "/usr/bin/python3")
+    try:
+        assert node.boot()["ok"]
+        (node.dir / "theirs").mkdir()
+        (node.dir / "theirs").chmod(0o777)
+        assert node.sh("mkdir -m 700 theirs/x; touch theirs/x/y", user="nobody")["state"] == "ok"
+        assert node("finish")["left"] == []
+        assert not node.dir.exists()
+    finally:
+        node.close()
+
+
+def test_remove_alone_ends_everything(node: Node) -> None:
+    node.service("exec sleep 300")
+    members = node.members()
+    assert node("remove")["left"] == []
+    eventually(lambda: all_gone(members))
+    assert not node.dir.parent.exists()
+
+
+def test_two_slots_of_one_machine(tmp_path: Path, python: str) -> None:
+    first, second = Node(tmp_path, python, slot="a"), Node(tmp_path, python, slot="b")
+    try:
+        assert first.boot()["ok"]
+        assert second.boot()["ok"]
+        second.service("exec sleep 300")
+        assert first("finish")["ok"]
+        assert first.dir.parent.exists()
+        assert second("status")["units"]["service"]["state"] == "running"
+        assert second("finish")["ok"]
+        assert not second.dir.parent.exists()
+    finally:
+        first.close()
+        second.close()
+
+
+def test_a_killed_monitor_costs_its_unit_and_no_other(node: Node) -> None:
+    node.service("exec sleep 300", name="other")
+    eventually(lambda: len(node.members()) == 2)
+    other = {process.pid for process in node.members()}
+    run(node, "setsid env -i setsid sleep 300 & setsid sleep 300 & sleep 300; echo never")
+    eventually(lambda: len(node.members()) >= 6)
+    mine = [process for process in node.members() if process.pid not in other]
+    pid = next(process.pid for process in psutil.Process(node.pid).children() if process.pid not in other)
+    kill(pid)
+    reply = node("wait", units=["work"], bound=10)
+    assert reply["state"] == "failed"
+    assert reply["units"]["work"]["error"] == "its monitor was killed"
+    assert reply["units"]["work"]["steps"][0]["state"] == "killed"
+    eventually(lambda: all_gone(mine))
+    assert node("status")["units"]["other"]["state"] == "running"
+
+
+def test_a_killed_supervisor_takes_all_with_it_and_can_be_replaced(node: Node) -> None:
+    node.service("trap '' TERM; while :; do sleep 1; done")
+    run(node, "setsid sleep 300 & sleep 300")
+    waiting = node.begin("wait", units=["work"], bound=20)
+    time.sleep(0.2)
+    members = node.members()
+    kill(node.pid)
+    assert node.answer(waiting) == {"ok": False, "error": "gone"}
+    began = time.monotonic()
+    assert node("clock") == {"ok": False, "error": "gone"}
+    assert time.monotonic() - began < 1
+    assert node.boot()["ok"]
+    assert all_gone(members)
+    assert node("status")["units"] == {}
+    assert node.sh("echo new", unit="again")["state"] == "ok"
+
+
+def test_a_second_supervisor_is_refused_while_one_lives(node: Node) -> None:
+    node.service("exec sleep 300")
+    answer = node.boot()
+    assert not answer["ok"]
+    assert "already runs" in answer["error"]
+    assert node("status")["units"]["service"]["state"] == "running"
+    assert len(list(node.folder.glob("supervisor.*"))) == 1
+
+
+def test_a_stale_folder_is_wiped(node: Node) -> None:
+    node.sh("touch old")
+    kill(node.pid)
+    (node.folder / "staged").mkdir()
+    assert node.boot()["ok"]
+    assert sorted(path.name for path in node.dir.iterdir()) == [".benchhub"]
+    assert not (node.folder / "staged").exists()
+
+
+def test_without_a_controller_everything_ends(short: Node) -> None:
+    log = short.dir.parent.parent / "order"
+    for name in ("one", "two"):
+        short.service(
+            "exec sleep 300", name=name, shutdown={"kind": "shell", "text": f"echo {name} >> {log}"}, grace=0.1
+        )
+    pid = short.pid
+    eventually(lambda: log.exists() and log.read_text() == "two\none\n")
+    eventually(lambda: not short.dir.parent.exists())
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_controller_can_come_back_in_time(tmp_path: Path, python: str) -> None:
+    node = Node(tmp_path, python, lease=1.5, retention=30)
+    try:
+        assert node.boot()["ok"]
+        node.service("exec sleep 300")
+        eventually(lambda: not node.members())
+        unit = node("status", lease=20)["units"]["service"]
+        assert (unit["state"], unit["reason"]) == ("stopped", "no controller renewed the lease")
+        time.sleep(2)
+        assert node("clock")["ok"]
+    finally:
+        node.close()
+
+
+def test_a_waiting_call_renews_the_lease_and_a_dead_one_does_not(short: Node) -> None:
+    short.service("exec sleep 300")
+    client = short.begin("wait", units=["service"], bound=30)
+    time.sleep(2.6)
+    assert short.members()
+    client.kill()
+    client.communicate()
+    eventually(lambda: not short.dir.exists())
+
+
+def test_hold(short: Node) -> None:
+    short.service("exec sleep 300")
+    assert short("hold", until=time.time() + 30)["ok"]
+    time.sleep(2.6)
+    assert short("status")["units"]["service"]["state"] == "running"
+
+
+def test_retention_waits_until_all_has_ended(tmp_path: Path, python: str) -> None:
+    node = Node(tmp_path, python, lease=2, retention=0)
+    try:
+        assert node.boot()["ok"]
+        log = tmp_path / "ended"
+        node.service("exec sleep 300", shutdown={"kind": "shell", "text": f"sleep 1; touch {log}"}, grace=0.1)
+        eventually(lambda: not node.dir.exists())
+        assert log.exists()
+    finally:
+        node.close()
+
+
+def test_sigterm_ends_everything_in_order(tmp_path: Path, python: str) -> None:
+    node = Node(tmp_path, python, retention=0.2)
+    try:
+        assert node.boot()["ok"]
+        node.service("exec sleep 300", shutdown={"kind": "shell", "text": f"touch {tmp_path}/asked"}, grace=0.1)
+        members = node.members()
+        os.kill(node.pid, signal.SIGTERM)
+        eventually(lambda: all_gone(members))
+        assert (tmp_path / "asked").exists()
+        eventually(lambda: not node.dir.exists())
+    finally:
+        node.close()
+
+
+@needs_root
+def test_a_full_disk_costs_no_unit(tmp_path: Path, python: str) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)], check=True)  # noqa: S607
+    node = Node(tmp_path, python)
+    try:
+        assert node.boot()["ok"]
+        run(node, "cat /dev/zero > filler; sleep 0.3; rm filler; echo fine")
+        reply = node("wait", units=["work"], bound=10)
+        if reply["ok"]:
+            assert reply["units"]["work"]["state"] == "ok"
+        else:
+            assert "disk full" in reply["error"]
+            eventually(lambda: node("status").get("units", {}).get("work", {}).get("state") == "ok")
+        assert node("finish")["ok"]
+    finally:
+        node.close()
+        subprocess.run(["umount", "-l", str(tmp_path)], check=False)  # noqa: S607
+
+
+@needs_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="there is no setpriv")
+def test_a_whole_node_of_a_normal_user(shared: Path) -> None:
+    shared.chmod(0o777)
+    node = Node(shared, "/usr/bin/python3")
+    try:
+        prefix = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+        answer = node.boot(*prefix)
+        assert answer["ok"], answer
+        assert answer["facts"]["uid"] == 65534
+        status = node.steps(
+            {"name": "own", "kind": "shell", "text": "id -u; mkdir -m 0 locked"},
+            {"name": "other", "kind": "shell", "text": "true", "user": "root"},
+        )
+        assert node.output() == b"65534\n"
+        assert "become is needed" in status["steps"][1]["tail"][0]
+        reply = node("finish")
+        assert reply["left"] == []
+        assert not node.dir.exists()
+    finally:
+        node.close()
+
+
+@needs_root
+def test_a_root_supervisor_serves_its_login_user(shared: Path) -> None:
+    python = "/usr/bin/python3"
+    node = Node(shared, python, login_uid=65534, login_gid=65534)
+    other = Node(shared, python, slot="second", login_uid=65534, login_gid=65534)
+    try:
+        assert node.boot()["ok"]
+        assert other.boot()["ok"]  # the parent belongs to the login user by now
+        node.steps(
+            {"kind": "shell", "text": "id -u; echo mine > file"}, {"kind": "shell", "text": "id -u", "user": "root"}
+        )
+        assert node.output() == b"65534\n"
+        assert node.output(name="02.out") == b"0\n"
+        reply = node("finish", collect=["file"], inline=0)
+        assert Path(reply["path"]).stat().st_uid == 65534
+        assert node("remove")["ok"]
+        kill(other.pid)
+        assert other.boot()["ok"]
+        assert other("finish")["left"] == []
+        assert not other.dir.parent.exists()
+    finally:
+        node.close()
+        other.close()
