@@ -16,6 +16,9 @@ from benchhub_ansible.source import Span
 #: Written into plan.json; raised when the meaning of a field changes.
 PLAN_VERSION = 1
 
+#: Drivers whose tasks Ansible runs itself.
+ANSIBLE_RUN = frozenset({"module", "role"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
@@ -51,6 +54,11 @@ class PlannedTask:
     metrics: tuple[Metric, ...] = ()
     collect: tuple[str, ...] = ()
     span: Span
+
+    @property
+    def ansible(self) -> bool:
+        """Whether Ansible runs it itself, as it runs any module or role; all else is handed to the supervisor."""
+        return self.driver in ANSIBLE_RUN
 
 
 @dataclass(frozen=True, kw_only=True)

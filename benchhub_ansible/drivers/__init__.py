@@ -1,0 +1,1 @@
+"""Task → what the playbook says for it."""

@@ -1,0 +1,1 @@
+"""Plan (+ Allocation) → playbooks and inventory; pure but for writing the folder."""

@@ -1,0 +1,230 @@
+"""Single tasks of the portable profile: steps and services through ``node.sh``, ready checks as builtin modules."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from benchhub_ansible.job.model import Check
+from benchhub_ansible.plan.limits import SHUTDOWN_TIMEOUT
+from benchhub_ansible.plan.model import Plan, PlannedStage, PlannedTask
+from benchhub_ansible.playbook import steps
+from benchhub_ansible.playbook.names import shown, task_name
+from benchhub_ansible.playbook.plays import Data, become, condition, environment
+from benchhub_ansible.playbook.texts import has_secret, templated
+from benchhub_ansible.playbook.yaml_text import literal
+
+#: Where everything of benchhub lies on a node.
+NODE_DIR = "{{ benchhub_run_dir }}/.benchhub"
+NODE_SCRIPT = f"{NODE_DIR}/node.sh"
+
+
+def render(text: str) -> str:
+    """A text as Ansible has to see it; secrets come from variables of the play."""
+    return templated(text, secret="benchhub_secret.NAME")  # noqa: S106 - the name of a variable
+
+
+# -- what a node runs -------------------------------------------------------------------------------------------------
+
+
+def number_text(value: float) -> str:
+    """Seconds as node.sh is given them."""
+    return f"{value:g}" if value < 10**6 else str(math.ceil(value))
+
+
+def _argv(runs: Data) -> list[str]:
+    """The program of a step: a shell with its script, the argv, or for a fetch a look whether the file is there."""
+    if "shell" in runs:
+        return [render(runs.get("executable", "/bin/sh")), "-c", render(runs["shell"])]
+    if "argv" in runs:
+        return [render(item) for item in runs["argv"]]
+    if "fetch" in runs:
+        look = 'IFS=; for file in $1; do [ -e "$file" ] && exit 0; done; echo "there is no $1" >&2; exit 1'
+        return ["/bin/sh", "-c", look, "fetch", render(runs["fetch"])]
+    return ["true"]
+
+
+def node_call(verb: str, options: Data, argv: list[str]) -> Data:
+    """A call of node.sh; ``expand_argument_vars``: the node's own variables are for the program to expand."""
+    flags = [part for key, value in options.items() for part in (f"--{key}", value)]
+    return {
+        "ansible.builtin.command": {
+            "argv": ["/bin/sh", NODE_SCRIPT, verb, *flags, *(["--", *argv] if argv else [])],
+            "expand_argument_vars": False,
+        }
+    }
+
+
+def node_if_there(verb: str, options: Data, argv: list[str]) -> Data:
+    """A call of node.sh in teardown: a slot that was never prepared has nothing to stop or to bring."""
+    made = node_call(verb, options, argv)
+    command = made["ansible.builtin.command"]
+    look = '[ ! -r "$1" ] || exec /bin/sh "$@"'
+    return {"ansible.builtin.command": {**command, "argv": ["/bin/sh", "-c", look, "look", *command["argv"][1:]]}}
+
+
+def _around(task: PlannedTask) -> Data:
+    found = {}
+    if task.when is not None:
+        found["when"] = render(task.when)
+    if task.chdir is not None:
+        found["chdir"] = render(task.chdir)
+    return found
+
+
+def _hidden(task: PlannedTask, runs: Data) -> Data:
+    """``no_log`` for a task with a secret in it."""
+    texts = [json.dumps(steps.as_written(runs)), task.when or "", task.chdir or "", *task.env.values()]
+    return {"no_log": True} if any(map(has_secret, texts)) else {}
+
+
+def step_tasks(plan: Plan, stage: PlannedStage, unit: str, place: tuple[int, int], task: PlannedTask) -> list[Data]:
+    """A run-and-finish task, at its place of so many; a file is put there by Ansible, then noted as a step."""
+    runs = steps.what_runs(plan, task)
+    name = task_name(stage, task.name)
+    number, of = place
+    options = {"unit": unit, "step": f"{number:02}", "of": str(of), "name": literal(json.dumps(steps.shown_name(task)))}
+    options |= {"timeout": number_text(task.timeout), "grace": number_text(task.grace)}
+    if task.retry.count:
+        options |= {"retries": str(task.retry.count), "delay": number_text(task.retry.delay)}
+    options |= _around(task)
+    if stage.together and number == 1 and unit == stage.id:
+        options["at"] = "{{ benchhub_at }}"
+    keywords = {**become(task, render), **environment(task, render), **_hidden(task, runs)}
+    noted: Data = {"name": name, **node_call("run", options, _argv(runs)), **keywords, "changed_when": True}
+    for kind in ("copy", "template"):
+        if kind in runs:
+            placed = _file(f"{name} in place", kind, runs[kind], task, keywords)
+            if task.when is not None:
+                placed["when"] = "benchhub_when.rc == 0"
+            return [*condition(name, task, render), placed, noted]
+    return [noted]
+
+
+def _file(name: str, kind: str, given: Data, task: PlannedTask, keywords: Data) -> Data:
+    """ansible.builtin.copy or template; relative paths are the job's on the controller, the run's on the node."""
+    arguments = {key: render(value) for key, value in given.items() if key not in ("src", "dest")}
+    if "src" in given:
+        arguments["src"] = _below("{{ benchhub_job_dir }}", given["src"])
+    arguments["dest"] = _below("{{ benchhub_run_dir }}", given["dest"])
+    tries: Data = {}
+    if task.retry.count:
+        tries = {
+            "register": "benchhub_result",
+            "until": "benchhub_result is succeeded",
+            "retries": task.retry.count,
+            "delay": task.retry.delay,
+        }
+    ordered = {key: arguments[key] for key in ("src", "content", "dest", "mode", "owner", "group") if key in arguments}
+    rest = {key: value for key, value in keywords.items() if key != "environment"}
+    return {"name": name, f"ansible.builtin.{kind}": ordered, **rest, **tries}
+
+
+def _below(folder: str, path: str) -> str:
+    if path.startswith(("/", "~", "${")):
+        return render(path)
+    rendered = render(path)
+    return f"{folder}/{path}" if rendered == path and type(rendered) is str else f"{folder}/{_inline(path)}"
+
+
+def _inline(path: str) -> str:
+    """A path that holds what Ansible would take for an expression, for use behind one."""
+    return render("${run.dir}" + path).removeprefix("{{ benchhub_run_dir }}")
+
+
+# -- services ---------------------------------------------------------------------------------------------------------
+
+
+def service_tasks(plan: Plan, stage: PlannedStage, task: PlannedTask) -> list[Data]:
+    """A service as an async task, its ready check, and a look whether it is still alive."""
+    runs = steps.what_runs(plan, task)
+    options = {"unit": task.service, "grace": number_text(task.grace), **_around(task)}
+    keywords = {**become(task, render), **environment(task, render), **_hidden(task, runs)}
+    name = task_name(stage, task.name)
+    started: Data = {
+        "name": name,
+        **node_call("serve", options, _argv(runs)),
+        **keywords,
+        "changed_when": True,
+        "async": math.ceil(task.timeout),
+        "poll": 0,
+    }
+    tasks = [started]
+    if task.ready is not None:
+        tasks.append({"name": f"{name} is ready", **_ready(task, task.ready)})
+    alive = {"name": f"{name} is alive", **node_call("alive", {"unit": task.service}, []), "changed_when": False}
+    return [*tasks, {**alive, **become(task, render)}]
+
+
+def _until(check: Check, condition: str) -> Data:
+    """Tries of a check, a second apart at least, until its time is up."""
+    pause = max(1, math.ceil(check.interval or 0))
+    tries = max(1, math.ceil((check.timeout or 0) / pause))
+    return {"register": "benchhub_ready", "until": condition, "retries": tries, "delay": pause}
+
+
+def _ready(task: PlannedTask, check: Check) -> Data:
+    """The ready check as a builtin: wait_for, uri, or a command that is tried again."""
+    timeout = math.ceil(check.timeout or 0)
+    if check.kind == "tcp":
+        host, port = steps.host_and_port(check.target)
+        given = port if isinstance(port, int) else render(port)
+        return {"ansible.builtin.wait_for": {"host": render(host), "port": given, "timeout": timeout}}
+    if check.kind == "file":
+        return {
+            "ansible.builtin.wait_for": {"path": _below("{{ benchhub_run_dir }}", check.target), "timeout": timeout}
+        }
+    if check.kind == "http":
+        return _http(check)
+    if check.kind == "log":
+        folder = f"{NODE_DIR}/units/{task.service}"
+        argv = ["/bin/sh", "-c", 'tail -c 1000000 "$1/01.out" "$1/01.err"', "log", folder]
+        found = "benchhub_ready.stdout is search(benchhub_pattern)"
+        return {**_pattern(check.target), **_command(argv), **become(task, render), **_until(check, found)}
+    argv = ["/bin/sh", "-c", 'cd "$1" && exec /bin/sh -c "$2"', "ready", _folder(task), render(check.target)]
+    return {
+        **_command(argv),
+        **become(task, render),
+        **environment(task, render),
+        **_until(check, "benchhub_ready.rc == 0"),
+    }
+
+
+def _folder(task: PlannedTask) -> str:
+    return "{{ benchhub_run_dir }}" if task.chdir is None else _below("{{ benchhub_run_dir }}", task.chdir)
+
+
+def _command(argv: list[str]) -> Data:
+    return {"ansible.builtin.command": {"argv": argv, "expand_argument_vars": False}, "changed_when": False}
+
+
+def _http(check: Check) -> Data:
+    """``uri``: the accepted statuses, and the body's pattern when there is one."""
+    arguments: Data = {"url": render(check.target), "status_code": list(check.status) or list(range(200, 207))}
+    condition, pattern = "benchhub_ready is succeeded", {}
+    if check.body is not None:
+        arguments["return_content"] = True
+        condition += " and benchhub_ready.content is search(benchhub_pattern)"
+        pattern = _pattern(check.body)
+    return {**pattern, "ansible.builtin.uri": arguments, **_until(check, condition)}
+
+
+def _pattern(regex: str) -> Data:
+    """A regular expression as a variable: within an expression its backslashes would not be its own."""
+    return {"vars": {"benchhub_pattern": render(regex)}}
+
+
+def stop_task(plan: Plan, task: PlannedTask, stage: PlannedStage) -> Data:
+    """The task that ends a service, asking it first when it has a shutdown."""
+    options = {"unit": task.service, "grace": number_text(task.grace)}
+    argv: list[str] = []
+    if shutdown := steps.shutdown_of(plan, task):
+        options["timeout"] = number_text(shutdown.get("timeout", SHUTDOWN_TIMEOUT))
+        argv = _argv(shutdown)
+    return {
+        "name": f"Stop {shown(task.service or task.name)} of {shown(stage.title)}",
+        **node_if_there("stop", options, argv),
+        **become(task, render),
+        **environment(task, render),
+        "changed_when": True,
+    }
