@@ -84,7 +84,17 @@ def _configuration(
     config.suppress_output_file = True
     # prepare() starts from our whole environment, and run() writes what it finds to disk: keep what was asked for.
     config.env = {k: v for k, v in config.env.items() if k in environment or k in _OF_RUNNER}
+    config.command = [*_dying_with_us(), *config.command]
     return config
+
+
+def _dying_with_us() -> list[str]:
+    """What makes ansible-playbook end when this process is killed: nobody would read what it does, or stop it.
+
+    The nodes then hear nothing more and end by themselves when their lease runs out.
+    """
+    setpriv = shutil.which("setpriv")  # util-linux; elsewhere the sweep of `recover` does it
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def _handler(

@@ -51,7 +51,7 @@ stages:
     start: together
     tasks:
       - {name: json, shell: "echo '{\\"rate\\": 12.5}'", metrics: [{name: rate, jsonpath: $.rate}]}
-      - {name: skipped, shell: echo never, when: test ${node.index} = 7}
+      - {name: skipped, shell: echo never, when: 'test ${node.index} = 7'}
       - name: again
         shell: test -e ${run.dir}/tried || { touch ${run.dir}/tried; exit 1; }
         retry: {count: 2, delay: 100ms}

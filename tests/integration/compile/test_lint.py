@@ -1,0 +1,65 @@
+"""What is compiled passes ansible-lint's production profile and ansible-playbook's syntax check, in both profiles."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchhub_ansible import resources
+from benchhub_ansible.plan.build import make_plan
+from benchhub_ansible.plan.model import Plan
+from benchhub_ansible.playbook.folder import write_project
+from benchhub_ansible.playbook.inventory import inventory
+from benchhub_ansible.schedulers.base import Request
+from benchhub_ansible.schedulers.local import LocalScheduler
+from tests.unit.plan.jobs import EVERYTHING, plan
+
+pytestmark = pytest.mark.real
+BIN = Path(sys.executable).parent
+GOLDEN = Path(__file__).parents[2] / "golden" / "compile"
+
+
+def _plans() -> dict[str, Plan]:
+    from benchhub_ansible.job.load import load_file  # noqa: PLC0415 - only when the cases are read
+
+    cases = {
+        case.name: make_plan(load_file(case / "job.yml").job) for case in sorted(GOLDEN.iterdir()) if case.is_dir()
+    }
+    return {"everything": plan(EVERYTHING), **cases}
+
+
+def _run(*argv: str, cwd: Path, home: Path) -> None:
+    environment = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(home), "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _compile(made: Plan, folder: Path, profile: str) -> Path:
+    write_project(made, folder, profile=profile, collections=resources.collections())
+    role = folder / "project" / "roles" / "myrole" / "tasks"
+    role.mkdir(parents=True)
+    (role / "main.yml").write_text("---\n- name: Do nothing\n  ansible.builtin.debug:\n    msg: nothing\n")
+    allocation = LocalScheduler().acquire(Request.of(made), run_id="x", progress=print, cancelled=lambda: False)
+    (folder / "inventory").mkdir()
+    (folder / "inventory" / "hosts.yml").write_bytes(inventory(made, allocation, run_id="x", job_dir="/tmp"))
+    return folder / "project"
+
+
+@pytest.mark.parametrize("profile", ["default", "portable"])
+def test_every_case_is_valid_syntax(profile: str, tmp_path: Path) -> None:
+    for name, made in _plans().items():
+        project = _compile(made, tmp_path / name, profile)
+        for playbook in ("site.yml", "stages.yml", "teardown.yml"):
+            argv = [str(BIN / "ansible-playbook"), "-i", "../inventory/hosts.yml", playbook, "--syntax-check"]
+            _run(*argv, cwd=project, home=tmp_path)
+
+
+@pytest.mark.parametrize("profile", ["default", "portable"])
+@pytest.mark.parametrize("case", ["everything", "reference"])
+def test_lint_finds_nothing(case: str, profile: str, tmp_path: Path) -> None:
+    project = _compile(_plans()[case], tmp_path / "out", profile)
+    _run(str(BIN / "ansible-lint"), "--profile", "production", "--offline", "--nocolor", cwd=project, home=tmp_path)
