@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchhub_ansible import registry, resources
 from benchhub_ansible.errors import BenchhubError, ExitCode, SchedulerError, UsageError
+from benchhub_ansible.execution import runner
 from benchhub_ansible.execution.control import Control
 from benchhub_ansible.execution.folder import RunFolder
 from benchhub_ansible.execution.journal import Event, Journal, read_journal
@@ -34,8 +35,7 @@ from benchhub_ansible.playbook.folder import write_project
 from benchhub_ansible.playbook.inventory import inventory
 from benchhub_ansible.results.record import Ending
 from benchhub_ansible.schedulers.base import Allocation, Request, Scheduler
-from benchhub_ansible.schedulers.inventory import InventoryScheduler
-from benchhub_ansible.schedulers.where import DEFAULT_WHERE, absolute_where, scheduler_for
+from benchhub_ansible.schedulers.where import DEFAULT_WHERE, absolute_where, scheduler_for, usable_scheduler
 
 if TYPE_CHECKING:
     from benchhub_ansible.results.model import Result
@@ -62,20 +62,23 @@ _NEEDED_AT_THE_END = (
 )
 
 
-def run(job: Path | LoadedJob, options: RunOptions, observer: Observer) -> RunOutcome:
+def run(
+    job: Path | LoadedJob, options: RunOptions, observer: Observer, *, scheduler: Scheduler | None = None
+) -> RunOutcome:
     """The outcome of the whole road. Raises only while nothing has been acquired; then everything is a reason."""
     if options.profile != "default" and (options.keep or options.keep_on_failure):
         raise UsageError(
             f"nodes cannot be kept with the profile {options.profile!r}",
             hint="only the default profile has a supervisor that ends them in time",
         )
+    scheduler = scheduler or usable_scheduler(options.where, options.ansible_args)
     loaded = load_file(job) if isinstance(job, Path) else job
     for warning in loaded.warnings:
         observer.warning(warning)
     job_path = Path(loaded.job.source.name).absolute()
     plan = make_plan(with_variables(loaded.job, options.variables))
     plan = select(plan, from_stage=options.from_stage, only=options.only)
-    scheduler = _scheduler(options)
+    runner.warm_up()
     scheduler.check(Request.of(plan))
     secrets = Secrets.read(plan.secrets, environ=options.environ, base=job_path.parent, source=loaded.job.source)
     folder = RunFolder(options.runs_dir / new_run_id(plan.job))
@@ -123,16 +126,6 @@ def not_cleaned(folder: RunFolder) -> tuple[str, ...]:
     """The slots where the last teardown of a run may have left something."""
     ends = [event for event in read_journal(folder.journal) if event["event"] == "teardown-end"]
     return tuple(ends[-1].get("not_cleaned", ())) if ends else ()
-
-
-def _scheduler(options: RunOptions) -> Scheduler:
-    scheduler = scheduler_for(options.where)
-    if isinstance(scheduler, InventoryScheduler):
-        scheduler.arguments = options.ansible_args
-    problem = scheduler.unusable()
-    if problem is not None:
-        raise SchedulerError(f"the scheduler {scheduler.name!r} cannot work here: {problem}")
-    return scheduler
 
 
 def _journal(folder: RunFolder, secrets: Secrets, observer: Observer) -> Journal:

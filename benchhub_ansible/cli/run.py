@@ -68,17 +68,22 @@ class Assignment(click.ParamType[tuple[str, str]]):
 def run(ctx: click.Context, /, job: Path, **given: Any) -> None:
     """Run JOB on nodes and report what came of it."""
     # What the road needs takes a fifth of a second to import: help and completion do without.
-    from benchhub_ansible import session  # noqa: PLC0415
-    from benchhub_ansible.execution.runs import lost_runs  # noqa: PLC0415
-    from benchhub_ansible.schedulers.where import DEFAULT_WHERE  # noqa: PLC0415
+    from benchhub_ansible.schedulers.where import DEFAULT_WHERE, usable_scheduler  # noqa: PLC0415
 
     settings = settings_for(job)
+    where = given["where"] or settings.on or DEFAULT_WHERE
+    ansible_args = (*(settings.ansible_args or ()), *with_absolute_paths(given["ansible_args"], Path.cwd()))
+    scheduler = usable_scheduler(where, ansible_args)  # reads an inventory while the rest is imported
+
+    from benchhub_ansible import session  # noqa: PLC0415
+    from benchhub_ansible.execution.runs import lost_runs  # noqa: PLC0415
+
     runs_dir = runs_dir_of(given["runs_dir"], settings)
     for lost in lost_runs(runs_dir):
         click.echo(f"note: run {lost.run_id} lost its controller; end it: benchhub recover {lost.run_id}", err=True)
     options = session.RunOptions(
         runs_dir=runs_dir,
-        where=given["where"] or settings.on or DEFAULT_WHERE,
+        where=where,
         variables=dict(given["variables"]),
         profile=given["profile"] or settings.profile or "default",
         from_stage=given["from_stage"],
@@ -87,11 +92,11 @@ def run(ctx: click.Context, /, job: Path, **given: Any) -> None:
         keep_on_failure=given["keep_on_failure"],
         keep_for=given["keep_for"] or settings.keep_for or session.KEEP_FOR,
         node_dir=given["node_dir"] or settings.node_dir or session.NODE_DIR,
-        ansible_args=(*(settings.ansible_args or ()), *with_absolute_paths(given["ansible_args"], Path.cwd())),
+        ansible_args=ansible_args,
         pass_env=settings.pass_env or (),
     )
     with watch() as observer:
-        outcome = session.run(job, options, observer)
+        outcome = session.run(job, options, observer, scheduler=scheduler)
     show_outcome(outcome, as_json=given["as_json"])
     ctx.exit(outcome.exit_code)
 

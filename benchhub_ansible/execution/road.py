@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,10 @@ from benchhub_ansible.execution.environment import ansible_environment
 from benchhub_ansible.execution.events import Translator
 from benchhub_ansible.execution.folder import RunFolder
 from benchhub_ansible.execution.journal import Journal
-from benchhub_ansible.execution.runner import Launched, launch
+from benchhub_ansible.execution.runner import Launch, Launched, launch
 from benchhub_ansible.execution.secrets import Secrets
 from benchhub_ansible.plan.model import Plan
+from benchhub_ansible.playbook.names import FAILED_GROUP
 from benchhub_ansible.results.record import Ending
 from benchhub_ansible.schedulers.base import Allocation, Scheduler
 from benchhub_ansible.values import format_duration
@@ -100,7 +102,7 @@ class Road:
         if self.facts.teardown_ended:
             return
         self._on_teardown()
-        translator = self._launch(TEARDOWN, self._ident("teardown"))
+        translator = self._launch(TEARDOWN, self._ident("teardown"), failed=True)
         self._note_teardown(translator)
 
     def hold(self, seconds: float) -> bool:
@@ -154,7 +156,8 @@ class Road:
         taken = {path.name for path in self._folder.artifacts.glob(f"{name}*")}
         return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in taken)
 
-    def _launch(self, playbook: str, ident: str) -> Translator:
+    def _launch(self, playbook: str, ident: str, *, failed: bool = False) -> Translator:
+        """Runs a playbook; ``failed`` tells it that the stages were broken off, so that what still runs is ended."""
         translator = Translator(
             self._plan, self._journal.write, on_notice=self._on_notice, on_teardown=self._on_teardown
         )
@@ -167,12 +170,16 @@ class Road:
             passed=self._ansible.passed,
             cwd=self._ansible.cwd,
         )
-        done: Launched = launch(
-            self._folder,
-            playbook,
-            ident,
+        what = Launch(
+            playbook=playbook,
+            ident=ident,
+            inventories=[self._folder.inventory, *([self._mark_failed(ident)] if failed else [])],
             environment={**environment, **self._secrets.environment()},
             arguments=self._ansible.arguments,
+        )
+        done: Launched = launch(
+            self._folder,
+            what,
             on_event=translator.feed,
             redact=self._secrets.redact,
             cancelled=self._control.cancelled,
@@ -183,6 +190,14 @@ class Road:
             sweep.sweep(run_id)
         self._journal.write("launched", playbook=playbook, status=done.status, rc=done.rc, stats=translator.stats)
         return translator
+
+    def _mark_failed(self, ident: str) -> Path:
+        """A second inventory that puts every slot into the group that a failing stage would have put it into."""
+        path = self._folder.artifacts / ident / "failed.yml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hosts: dict[str, dict[str, str]] = {slot.name: {} for slot in self._plan.slots}
+        self._folder.write(path, json.dumps({FAILED_GROUP: {"hosts": hosts}}, indent=2) + "\n")
+        return path
 
     def _on_teardown(self) -> None:
         if not self._teardown_told:

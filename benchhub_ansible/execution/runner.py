@@ -6,6 +6,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TextIO
 
 from benchhub_ansible.execution.folder import RunFolder
@@ -33,13 +34,27 @@ class Launched:
     rc: int
 
 
+def warm_up() -> None:
+    """Imports ansible-runner, which takes 0.1 s, for callers that have to wait for something else anyway."""
+    import ansible_runner.config.runner  # noqa: PLC0415
+    import ansible_runner.runner  # noqa: F401, PLC0415
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """What to start: a playbook of the folder, the name its artifacts get, and what Ansible is given."""
+
+    playbook: str
+    ident: str
+    inventories: Sequence[Path]
+    environment: Mapping[str, str]
+    arguments: Sequence[str] = ()
+
+
 def launch(
     folder: RunFolder,
-    playbook: str,
-    ident: str,
+    what: Launch,
     *,
-    environment: Mapping[str, str],
-    arguments: Sequence[str],
     on_event: Callable[[Mapping[str, Any]], None],
     redact: Callable[[str], str],
     cancelled: Callable[[], bool],
@@ -51,8 +66,8 @@ def launch(
     # Importing it takes 0.2 s: only who launches pays for it.
     from ansible_runner.runner import Runner  # noqa: PLC0415
 
-    config = _configuration(folder, playbook, ident, environment, arguments)
-    artifacts = folder.artifacts / ident
+    config = _configuration(folder, what)
+    artifacts = folder.artifacts / what.ident
     with (artifacts / "stdout").open("w", encoding="utf-8", buffering=1) as output:
         runner = Runner(
             config, cancel_callback=cancelled, event_handler=_handler(on_event, redact, output), remove_partials=True
@@ -63,19 +78,17 @@ def launch(
     return Launched(status=str(runner.status), rc=int(runner.rc))
 
 
-def _configuration(
-    folder: RunFolder, playbook: str, ident: str, environment: Mapping[str, str], arguments: Sequence[str]
-) -> Any:
+def _configuration(folder: RunFolder, what: Launch) -> Any:
     from ansible_runner.config.runner import RunnerConfig  # noqa: PLC0415 - see launch
 
     config = RunnerConfig(
         private_data_dir=str(folder.path),
-        playbook=playbook,
-        inventory=str(folder.inventory),
-        ident=ident,
-        envvars=dict(environment),
+        playbook=what.playbook,
+        inventory=[str(path) for path in what.inventories],
+        ident=what.ident,
+        envvars=dict(what.environment),
         quiet=True,
-        cmdline=shlex.join(arguments) or None,
+        cmdline=shlex.join(what.arguments) or None,
         fact_cache_type="",  # facts of nodes go into the journal, not into a cache
     )
     config.prepare()
@@ -83,7 +96,7 @@ def _configuration(
     config.pexpect_timeout = _POLL
     config.suppress_output_file = True
     # prepare() starts from our whole environment, and run() writes what it finds to disk: keep what was asked for.
-    config.env = {k: v for k, v in config.env.items() if k in environment or k in _OF_RUNNER}
+    config.env = {k: v for k, v in config.env.items() if k in what.environment or k in _OF_RUNNER}
     config.command = [*_dying_with_us(), *config.command]
     return config
 

@@ -11,6 +11,7 @@ from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage, Planne
 from benchhub_ansible.playbook import steps
 from benchhub_ansible.playbook.names import (
     ALL_GROUP,
+    FAILED_GROUP,
     host_patterns,
     listed,
     play_name,
@@ -306,13 +307,17 @@ DESTINATION = "{{ benchhub_collect_dest | default(playbook_dir ~ '/../collected'
 
 def teardown_plays(plan: Plan) -> list[Data]:
     """Stop in reverse order, cleanup stages, then collect and remove; each also when the one before has failed."""
-    plays: list[Data] = []
+    # After success no stage runs any more, and no slot is in that group: the play then costs nothing.
+    name = "Teardown | end the stages that still run"
+    task: Data = {"name": name, "benchhub.bench.stop": {"stages": True}, "run_once": True}
+    plays = [play(name, [FAILED_GROUP], [task], always=True)]
     services = [task.service for _, task in plan.services()]
     if services:
         # Those of a turn too: a run that failed in the middle of it has not stopped them.
         name = "Teardown | stop the services"
-        task: Data = {"name": name, "benchhub.bench.stop": {"services": services[::-1]}, "run_once": True}
-        plays.append(play(name, [ALL_GROUP], [task], always=True))
+        task = {"name": name, "benchhub.bench.stop": {"services": services[::-1]}, "run_once": True}
+        hosts = dict.fromkeys(host for stage, _ in plan.services() for host in patterns(plan, stage))
+        plays.append(play(name, hosts, [task], always=True))
     emitter = Emitter(plan)
     plays += [emitter.whole_stage(stage, always=True) for stage in plan.cleanup]
     files = collected(plan)

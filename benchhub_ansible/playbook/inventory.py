@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -11,8 +12,6 @@ from benchhub_ansible.playbook.names import group_name
 if TYPE_CHECKING:
     from benchhub_ansible.plan.model import Plan, Slot
     from benchhub_ansible.schedulers.base import Allocation
-
-_RUN_DIR = "{{ benchhub_node_dir }}/benchhub-{{ benchhub_run_id }}/{{ inventory_hostname }}"
 
 
 class Unsafe(str):
@@ -40,7 +39,6 @@ def _run_vars(plan: Plan, **given: Any) -> dict[str, Any]:
         "benchhub_run_id": given["run_id"],
         "benchhub_central": plan.central or "",
         "benchhub_node_dir": _literal(given["node_dir"]),
-        "benchhub_run_dir": _RUN_DIR,
         "benchhub_job_dir": _literal(given["job_dir"]),
     }
     if given["collect_dest"]:
@@ -53,8 +51,14 @@ def _run_vars(plan: Plan, **given: Any) -> dict[str, Any]:
     return values
 
 
-def _slot_vars(slot: Slot, address: str) -> dict[str, Any]:
+def _run_dir(slot: Slot, run_vars: Mapping[str, Any]) -> str:
+    """The slot's folder on its node, in full: a template would be compiled again for every slot and task."""
+    return _literal(f"{run_vars['benchhub_node_dir']}/benchhub-{run_vars['benchhub_run_id']}/{slot.name}")
+
+
+def _slot_vars(slot: Slot, address: str, run_vars: Mapping[str, Any]) -> dict[str, Any]:
     return {
+        "benchhub_run_dir": _run_dir(slot, run_vars),
         "benchhub_address": address,
         "benchhub_index": slot.index,
         "benchhub_node": slot.node,
@@ -81,7 +85,7 @@ def _native(plan: Plan, allocation: Allocation, run_vars: dict[str, Any]) -> dic
     hosts = {}
     for slot in plan.slots:
         node = nodes[slot.name]
-        hosts[slot.name] = {**node.vars, **_slot_vars(slot, node.address)}
+        hosts[slot.name] = {**node.vars, **_slot_vars(slot, node.address, run_vars)}
     return {"all": {"vars": run_vars, "children": {"benchhub": {"hosts": hosts}, **_groups(plan)}}}
 
 
@@ -89,7 +93,13 @@ def _by_plugin(plan: Plan, allocation: Allocation, run_vars: dict[str, Any]) -> 
     """An inventory that only says which host of the user's inventory plays which slot."""
     hosts = {node.slot: node.host for node in allocation.nodes}
     slots = {
-        slot.name: {"host": hosts[slot.name], "type": slot.type, "node": slot.node, "index": slot.index}
+        slot.name: {
+            "host": hosts[slot.name],
+            "type": slot.type,
+            "node": slot.node,
+            "index": slot.index,
+            "run_dir": _run_dir(slot, run_vars),
+        }
         for slot in plan.slots
     }
     return {

@@ -97,6 +97,10 @@ class Scheduler(Protocol):
         """Why no scheduler of this kind can work on this machine, with the mend; None when one can. Asks no node."""
         ...
 
+    def warm_up(self) -> None:
+        """Begins, without waiting, what takes long and needs no request; what goes wrong is told by the next call."""
+        ...
+
     def check(self, request: Request) -> None:
         """Returns when the request can be satisfied some day; raises at once when it never can."""
         ...

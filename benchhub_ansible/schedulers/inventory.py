@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -47,7 +48,8 @@ class InventoryScheduler:
     def __init__(self, path: Path, *, arguments: Sequence[str] = ()) -> None:
         self._path = path
         self.arguments = tuple(arguments)  # e.g. --vault-password-file FILE
-        self._read: dict[str, Any] | None = None
+        self._read: dict[str, Any] | SchedulerError | None = None
+        self._reader: threading.Thread | None = None
 
     @classmethod
     def from_where(cls, text: str) -> Self:
@@ -63,6 +65,18 @@ class InventoryScheduler:
     def unusable(cls) -> str | None:
         """Why it cannot work here: ansible-inventory is missing."""
         return None if _ansible_inventory() else "ansible-inventory is not installed; mend: pip install ansible-core"
+
+    def warm_up(self) -> None:
+        """Begins to read the inventory: Ansible takes half a second only to start."""
+        if self._reader is None:
+            self._reader = threading.Thread(target=self._keep, daemon=True)
+            self._reader.start()
+
+    def _keep(self) -> None:
+        try:
+            self._read = self._list()
+        except SchedulerError as error:
+            self._read = error
 
     def check(self, request: Request) -> None:
         """Returns when every type has hosts enough; raises naming the group and both counts."""
@@ -174,9 +188,12 @@ class InventoryScheduler:
         return tuple(found)
 
     def _data(self) -> dict[str, Any]:
-        if self._read is None:
-            self._read = self._list()
-        return self._read
+        self.warm_up()
+        if self._reader is not None:
+            self._reader.join()
+        if isinstance(self._read, SchedulerError):
+            raise self._read
+        return self._read or {}
 
     def _list(self) -> dict[str, Any]:
         """What ``ansible-inventory --list`` says; its own words when it fails."""

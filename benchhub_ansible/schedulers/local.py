@@ -48,6 +48,9 @@ class LocalScheduler:
             return "/proc is not mounted"
         return None if shutil.which("sh") else "there is no sh on PATH"
 
+    def warm_up(self) -> None:
+        """Does nothing: this machine is known."""
+
     def check(self, request: Request) -> None:
         """Returns always: what a machine must have is not asked of the machine the user sits at."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchhub_ansible import registry
-from benchhub_ansible.errors import PluginError, UsageError
+from benchhub_ansible.errors import PluginError, SchedulerError, UsageError
 from benchhub_ansible.schedulers.base import Scheduler
+from benchhub_ansible.schedulers.inventory import InventoryScheduler
 
 #: Where a job runs unless the command line or the settings say otherwise.
 DEFAULT_WHERE = "local"
@@ -24,6 +26,18 @@ def scheduler_for(where: str) -> Scheduler:
             hint = hint if hint.startswith("there are") else f"{hint} (there are: {there_are})"
             raise UsageError(f"--on {where!r}: no scheduler is called {name!r}", hint=hint) from None
     scheduler: Scheduler = registry.load("scheduler", name).from_where(rest)
+    return scheduler
+
+
+def usable_scheduler(where: str, ansible_args: Sequence[str] = ()) -> Scheduler:
+    """The scheduler that WHERE names, already warming up; SchedulerError when it cannot work on this machine."""
+    scheduler = scheduler_for(where)
+    if isinstance(scheduler, InventoryScheduler):
+        scheduler.arguments = tuple(ansible_args)
+    problem = scheduler.unusable()
+    if problem is not None:
+        raise SchedulerError(f"the scheduler {scheduler.name!r} cannot work here: {problem}")
+    scheduler.warm_up()
     return scheduler
 
 

@@ -315,7 +315,7 @@ def test_loaders_start_together_and_lateness_is_recorded(local: Site) -> None:
     starts = [host["together"] for host in played.hosts("Load").values()]
     assert len({start["target"] for start in starts}) == 1
     assert all(0 <= start["late"] < 5 for start in starts)
-    assert all(start["lead"] >= 0.15 for start in starts)
+    assert all(start["lead"] >= 0.1 for start in starts)
 
 
 def test_a_late_start_is_an_error_that_names_the_slot(local: Site) -> None:

@@ -156,7 +156,8 @@ def test_prepare_names_who_needs_root_and_the_lease() -> None:
 
 def test_teardown_stops_in_reverse_order_cleans_up_and_collects() -> None:
     made = plan(EVERYTHING)
-    stop, cleanup, finish = tasks(plays(_files(made)["teardown.yml"]))
+    unfinished, stop, cleanup, finish = tasks(plays(_files(made)["teardown.yml"]))
+    assert unfinished["benchhub.bench.stop"] == {"stages": True}
     assert stop["benchhub.bench.stop"]["services"] == [task.service for _, task in made.services()][::-1]
     assert cleanup["benchhub.bench.start"]["unit"] == "drop-data"
     assert finish["benchhub.bench.finish"]["collect"] == {
@@ -165,11 +166,13 @@ def test_teardown_stops_in_reverse_order_cleans_up_and_collects() -> None:
     }
 
 
-def test_a_job_without_services_has_nothing_to_stop() -> None:
+def test_a_job_without_services_stops_only_what_a_failure_left_running() -> None:
     text = "stages: [{name: s, nodes: db, tasks: [shell: ls]}]\npipeline: [[s]]"
-    assert [
-        next(iter(set(task) - {"name", "run_once"})) for task in tasks(plays(_files(plan(text))["teardown.yml"]))
-    ] == ["benchhub.bench.finish"]
+    made = plays(_files(plan(text))["teardown.yml"])
+    assert [play["hosts"] for play in made] == ["benchhub_failed", "benchhub"]
+    stop, finish = tasks(made)
+    assert stop["benchhub.bench.stop"] == {"stages": True}
+    assert "benchhub.bench.finish" in finish
 
 
 def test_ansible_run_tasks_are_guarded() -> None:

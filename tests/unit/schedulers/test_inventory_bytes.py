@@ -57,7 +57,6 @@ def test_the_bytes() -> None:
             benchhub_run_id: R
             benchhub_central: db
             benchhub_node_dir: /tmp
-            benchhub_run_dir: '{{ benchhub_node_dir }}/benchhub-{{ benchhub_run_id }}/{{ inventory_hostname }}'
             benchhub_job_dir: /jobs
             benchhub_collect_dest: /runs/R/collected
           children:
@@ -65,6 +64,7 @@ def test_the_bytes() -> None:
               hosts:
                 db:
                   ansible_connection: local
+                  benchhub_run_dir: /tmp/benchhub-R/db
                   benchhub_address: 192.0.2.0
                   benchhub_index: 0
                   benchhub_node: db
@@ -86,7 +86,8 @@ def test_of_the_users_inventory_only_names_are_written() -> None:
     data = yaml.safe_load(_bytes(_plan(), _allocation("/lab/hosts.ini")))
     assert data["plugin"] == "benchhub.bench.slots"
     assert data["source"] == "/lab/hosts.ini"
-    assert data["slots"]["loader-2"] == {"host": "h2", "type": "loader", "node": "loader", "index": 1}
+    expected = {"host": "h2", "type": "loader", "node": "loader", "index": 1, "run_dir": "/tmp/benchhub-R/loader-2"}
+    assert data["slots"]["loader-2"] == expected
     assert "ansible_connection" not in str(data)
 
 

@@ -55,11 +55,11 @@ class ActionModule(BenchAction):
 
     def _finisher(self, slot, patterns, args):
         """One call per slot stops what still runs, packs, and removes: the supervisor keeps that order itself."""
-        link = self.fleet.link(slot)
         destination = Path(args["dest"], slot) if args["dest"] else None
         request = self._pack("finish", patterns, args) if destination else {"op": "remove"}
 
         def finish():
+            link = self.fleet.link(slot)
             reply = _told(link.call(request))
             if reply.get("error") == "gone":
                 remove_leftovers(link)
@@ -76,9 +76,8 @@ class ActionModule(BenchAction):
         return finish
 
     def _keeper(self, slot, patterns, args):
-        link = self.fleet.link(slot)
-
         def keep():
+            link = self.fleet.link(slot)
             facts = {"kept": True}
             if args["dest"]:
                 reply = _told(link.call(self._pack("pack", patterns, args)), gone=False)

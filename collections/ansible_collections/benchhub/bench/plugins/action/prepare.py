@@ -25,12 +25,14 @@ class ActionModule(BenchAction):
         """Bootstraps all nodes at once."""
         become_on = set(self.fleet.slots_of(args["become_on"]))
         source = bootstrap.program()
-        calls = {
-            slot: self._starter(slot, self._config(slot, args), source, become=slot in become_on)
-            for slot in self.fleet.targets()
-        }
+        configs = {}
+
+        def ready(slot):
+            configs[slot] = self._config(slot, args), self.fleet.value(slot, "benchhub_python")
+
+        calls = {slot: self._starter(slot, configs, source, become=slot in become_on) for slot in self.fleet.targets()}
         offsets = {}
-        for slot, (answer, clock) in self.short_calls(calls).items():
+        for slot, (answer, clock) in self.short_calls(calls, ready=ready).items():
             if not answer.get("ok"):
                 self.report.fail(slot, refusal(answer))
                 continue
@@ -38,7 +40,8 @@ class ActionModule(BenchAction):
             offsets[slot] = clock["used"]
         # Kept as a fact of every host, so that later tasks of this playbook know it. One text, not a mapping: Ansible
         # copies and cleans the facts of every host for every task.
-        self.extra["ansible_facts"] = {"benchhub": json.dumps({"lease": args["lease"], "offsets": offsets})}
+        known = {"lease": args["lease"], "offsets": offsets, "renewed": time.time()}
+        self.extra["ansible_facts"] = {"benchhub": json.dumps(known)}
 
     def _config(self, slot, args):
         return {
@@ -52,11 +55,10 @@ class ActionModule(BenchAction):
             "async_dir": self.fleet.link(slot).async_dir(),
         }
 
-    def _starter(self, slot, config, source, *, become):
-        link = self.fleet.link(slot)
-        python = self.fleet.value(slot, "benchhub_python")
-
+    def _starter(self, slot, configs, source, *, become):
         def start():
+            link = self.fleet.link(slot)
+            config, python = configs[slot]
             if become and link.connection.become is None:
                 self._as_root(link, config)
             code, out, err = link.run(bootstrap.script(config, python), source)

@@ -73,8 +73,7 @@ class ActionModule(BenchAction):
     def _together(self, starts, args):
         """Arms every slot, then releases all at one instant that the slowest of them can still be told in time."""
         took = {}
-        links = {slot: self.fleet.link(slot) for slot in starts}
-        replies = self.short_calls({slot: _arm(links[slot], start, took) for slot, start in starts.items()})
+        replies = self.short_calls({slot: _arm(self.fleet, slot, start, took) for slot, start in starts.items()})
         for slot, reply in replies.items():
             if not reply.get("ok"):
                 self.report.fail(slot, refusal(reply))
@@ -126,11 +125,11 @@ class ActionModule(BenchAction):
         join(self, waits, watch=args["watch"], title=args["title"] or args["unit"], limit=limit, lines=self.lines)
 
 
-def _arm(link, start, took):
+def _arm(fleet, slot, start, took):
     def arm():
         began = time.monotonic()
-        reply = link.call(start)
-        took[link.slot] = time.monotonic() - began
+        reply = fleet.link(slot).call(start)
+        took[slot] = time.monotonic() - began
         return reply
 
     return arm

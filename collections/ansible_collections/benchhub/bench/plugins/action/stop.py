@@ -15,10 +15,16 @@ class ActionModule(BenchAction):
     ARGUMENTS = STOP
 
     def perform(self, args):
-        """One call per slot; a slot that has none of the services, or no supervisor any more, is fine."""
-        for slot, reply in stop_units(
-            self, self.fleet.targets(failed_too=True), args["services"], args["title"]
-        ).items():
+        """One call per slot for each kind; a slot that has none of them, or no supervisor any more, is fine."""
+        slots = self.fleet.targets(failed_too=True)
+        if args["stages"]:
+            for slot, reply in stop_units(self, slots, "steps", args["title"] or "stop the stages").items():
+                self.report.ok(slot, gone=reply is None, units=(reply or {}).get("units") or {})
+        if args["services"]:
+            self._stop_services(slots, args)
+
+    def _stop_services(self, slots, args):
+        for slot, reply in stop_units(self, slots, args["services"], args["title"]).items():
             if reply is None:
                 self.report.ok(slot, gone=True, units={})
                 continue

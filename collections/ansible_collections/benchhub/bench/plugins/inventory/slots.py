@@ -23,8 +23,8 @@ options:
     required: true
   slots:
     description: >-
-      Slot name to a mapping of C(host) (its name in the source), C(type), C(node) and C(index).
-      The order is the order of the slots.
+      Slot name to a mapping of C(host) (its name in the source), C(type), C(node) and C(index),
+      and optionally C(run_dir), its folder on the node. The order is the order of the slots.
     type: dict
     required: true
   vars:
@@ -103,6 +103,8 @@ class InventoryModule(BaseInventoryPlugin):
             "benchhub_node": played["node"],
             "benchhub_type": played["type"],
         }
+        if played.get("run_dir"):
+            own["benchhub_run_dir"] = played["run_dir"]
         for name, value in own.items():
             inventory.set_variable(slot, name, value)
         slots = self.get_option("slots")

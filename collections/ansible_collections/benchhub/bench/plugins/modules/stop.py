@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: stop
-short_description: Stop services on the nodes
+short_description: Stop services, or stages that still run, on the nodes
 version_added: "0.1.0"
 author: The benchhub developers (@benchhub)
 description:
@@ -14,7 +14,11 @@ options:
     description: Names of the services, in the order to stop them.
     type: list
     elements: str
-    required: true
+    default: []
+  stages:
+    description: Ends the stages that still run, before any service; for the teardown of a job that has failed.
+    type: bool
+    default: false
   title:
     description: What messages call this.
     type: str

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import signal
+import time
 from abc import abstractmethod
 from functools import cached_property
 from typing import ClassVar
@@ -25,6 +26,8 @@ LONGEST_BOUND = 30.0
 CALLS_AT_ONCE = 64
 #: A node that gives no answer to a short call counts as lost after this, seconds.
 SHORT_CALL_LIMIT = 120.0
+#: A slot that does not answer in this time while its lease is only renewed is not waited for, seconds.
+RENEWAL_LIMIT = 10.0
 
 
 class BenchAction(ActionBase):
@@ -55,6 +58,7 @@ class BenchAction(ActionBase):
             masks = self.fleet.secrets.masks()
             self.masks = masks
             self.perform(args)
+            self._keep_leases()
         except EXPECTED as error:
             self.report.messages.insert(0, str(error))
         # what nodes say is data: it is never a template, whatever it looks like
@@ -69,10 +73,11 @@ class BenchAction(ActionBase):
         """Whether the task changed anything on a node."""
         return True
 
-    def short_calls(self, calls, limit=SHORT_CALL_LIMIT):
+    def short_calls(self, calls, limit=SHORT_CALL_LIMIT, ready=None):
         """The values by slot of calls that do not block; slots that failed are in the report instead."""
         values = {}
-        fan = FanOut({slot: _timed(slot, call, lambda: fan, limit) for slot, call in calls.items()}, CALLS_AT_ONCE)
+        timed = {slot: _timed(slot, call, lambda: fan, limit) for slot, call in calls.items()}
+        fan = FanOut(timed, CALLS_AT_ONCE, ready=ready or self.fleet.link)
         for ended in fan:
             if ended is None:
                 continue
@@ -84,8 +89,7 @@ class BenchAction(ActionBase):
 
     def requests(self, requests):
         """The replies by slot of one short request each; a supervisor that says no is in the report instead."""
-        links = {slot: self.fleet.link(slot) for slot in requests}
-        calls = {slot: _caller(links[slot], request) for slot, request in requests.items()}
+        calls = {slot: self._caller(slot, request) for slot, request in requests.items()}
         replies = {}
         for slot, reply in self.short_calls(calls).items():
             if reply.get("ok"):
@@ -98,7 +102,24 @@ class BenchAction(ActionBase):
         """Tells the nodes this task does not talk to that their controller lives; their answers are not needed."""
         others = [slot for slot in self.fleet.slots_of([EVERY_SLOT]) if slot not in busy]
         if others:
-            FanOut({slot: _caller(self.fleet.link(slot), {"op": "clock"}) for slot in others}, CALLS_AT_ONCE).begin()
+            calls = {slot: self._caller(slot, {"op": "clock"}) for slot in others}
+            FanOut(calls, CALLS_AT_ONCE, ready=self.fleet.link).begin()
+
+    def _keep_leases(self):
+        """Renews every lease now and then: a row of short tasks elsewhere must not let that of an idle slot run out."""
+        known = self.prepared
+        if not known or time.time() - known["renewed"] < known["lease"] / 4:
+            return
+        others = [slot for slot in self.fleet.slots_of([EVERY_SLOT]) if slot not in self.report.hosts]
+        calls = {slot: self._caller(slot, {"op": "clock"}) for slot in others}
+        timed = {slot: _timed(slot, call, lambda: fan, RENEWAL_LIMIT) for slot, call in calls.items()}
+        fan = FanOut(timed, CALLS_AT_ONCE, ready=self.fleet.link)
+        for _ended in fan:
+            pass  # a slot that cannot be reached is told of by the task that needs it
+        self.extra["ansible_facts"] = {"benchhub": json.dumps({**known, "renewed": time.time()})}
+
+    def _caller(self, slot, request):
+        return lambda: self.fleet.link(slot).call(request)
 
     @cached_property
     def prepared(self):
@@ -125,10 +146,6 @@ def one_of(args, kinds):
     if len(given) != 1:
         raise RefusedError(f"exactly one of {', '.join(kinds)} must be given, not {' and '.join(given) or 'none'}")
     return given[0]
-
-
-def _caller(link, request):
-    return lambda: link.call(request)
 
 
 def _timed(slot, call, fan, limit):

@@ -149,7 +149,8 @@ WAIT_FOR = {
 WAIT_KINDS = ("port", "path", "url", "command", "log")
 
 STOP = {
-    "services": {"type": "list", "elements": "str", "required": True},
+    "services": NAMES,
+    "stages": {"type": "bool", "default": False},
     "title": {"type": "str"},
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 #: The least time between choosing an instant and reaching it, seconds.
-LEAST_LEAD = 0.15
+LEAST_LEAD = 0.1
 
 
 def same_kernel(boot_id):

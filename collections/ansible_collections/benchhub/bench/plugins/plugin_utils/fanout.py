@@ -31,11 +31,16 @@ class FanOut:
     """Runs one call per slot; iterating gives an Ended for each as it comes, and None every TICK.
 
     A caller may stop iterating: calls that still block end by themselves (their bound is short) and their result is
-    thrown away. ``limit`` is for calls that do not block; blocking calls need a thread each.
+    thrown away. ``limit`` is for calls that do not block; blocking calls need a thread each. ``ready(slot)`` is done
+    for each in the caller's own thread, just before its call: so the first node works while the last is made ready.
     """
 
-    def __init__(self, calls, limit=None):
-        self._todo = deque(calls.items())
+    def __init__(self, calls, limit=None, ready=None):
+        self._calls = calls
+        self._ready = ready
+        self._todo = deque()
+        self._working = 0
+        self._lock = threading.Lock()
         self._open = set(calls)
         self._due = {}
         self._done = queue.SimpleQueue()
@@ -50,8 +55,19 @@ class FanOut:
 
     def begin(self):
         """Starts the calls; enough for those whose outcome nobody needs."""
-        for _unused in range(self._threads):
-            self._spawn()
+        for slot, call in self._calls.items():
+            try:
+                if self._ready is not None:
+                    self._ready(slot)
+            except Exception as error:  # noqa: BLE001 - as for the call itself: it belongs to this slot
+                self._done.put(Ended(slot, error=error))
+                continue
+            with self._lock:
+                self._todo.append((slot, call))
+                idle = self._working < self._threads
+                self._working += idle
+            if idle:
+                self._spawn()
 
     def __iter__(self):
         self.begin()
@@ -73,10 +89,11 @@ class FanOut:
 
     def _work(self):
         while True:
-            try:
+            with self._lock:
+                if not self._todo:
+                    self._working -= 1
+                    return
                 slot, call = self._todo.popleft()
-            except IndexError:
-                return
             try:
                 self._done.put(Ended(slot, value=call()))
             except Exception as error:  # noqa: BLE001 - whatever a plugin raises belongs to this slot, not to the thread
@@ -87,5 +104,7 @@ class FanOut:
         for slot, due in list(self._due.items()):
             if due < now and slot in self._open:
                 self._open.discard(slot)
+                with self._lock:
+                    self._working += 1
                 self._spawn()  # the stuck thread takes no further call
                 yield Ended(slot, error=OverdueError("no answer, although one was due"))

@@ -38,7 +38,6 @@ class Waiter:
 
     def __init__(self, action, waits, *, title, limit=None, fail_fast=True):
         self._action = action
-        self._links = {slot: action.fleet.link(slot) for slot in waits}
         self._waits = waits
         self._title = title
         self._limit = limit
@@ -48,7 +47,7 @@ class Waiter:
 
     def run(self):
         """The Ended of every slot that had something to say before all was over or one failed."""
-        self._fan = FanOut({slot: self._asker(slot) for slot in self._waits})
+        self._fan = FanOut({slot: self._asker(slot) for slot in self._waits}, ready=self._action.fleet.link)
         open_slots = {slot for slot, wait in self._waits.items() if not wait.watcher}
         ended = []
         told = self._began
@@ -75,9 +74,10 @@ class Waiter:
         return ended
 
     def _asker(self, slot):
-        wait, link = self._waits[slot], self._links[slot]
+        wait = self._waits[slot]
 
         def ask():
+            link = self._action.fleet.link(slot)
             request = wait.first
             while True:
                 self._fan.due(slot, request.get("wait", request).get("bound", 0.0) + MARGIN)

@@ -233,11 +233,10 @@ class Requests:
 
     def _op_stop(self, client, request):
         wanted = request.get("units")
-        if wanted != "all":
-            asking.check_names(wanted)
-        if wanted == "all":
-            units = self._in_reverse()
+        if wanted in ("all", "steps"):
+            units = [unit for unit in self._in_reverse() if wanted == "all" or unit.kind == "steps"]
         else:
+            asking.check_names(wanted)
             units = [self._daemon.units[name] for name in wanted or [] if name in self._daemon.units]
         stopping = Stopping(units)
         reply, _call = self._block(
