@@ -3,17 +3,24 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests mostly wait for processes they have started, and the longest ones are alone at the end.
+WORKERS ?= 4
+COVERED := job plan playbook results
 
-.PHONY: demo test fast lint setup check-python bench clean
+.PHONY: demo test fast coverage lint setup check-python bench clean
 
 demo: setup  ## set up and run the quickstart on this machine
 	"$(BIN)/benchhub" run examples/quickstart/job.yml
 
 test: setup-dev  ## set up and pass all tests
-	"$(BIN)/python" -m pytest
+	"$(BIN)/python" -m pytest -n $(WORKERS) --dist worksteal
 
-fast: setup-dev  ## the tests that start nothing
+fast: setup-dev  ## the tests that start no run and no node
 	"$(BIN)/python" -m pytest -n auto -m 'not real'
+
+coverage: setup-dev  ## branch coverage of what reads, plans, compiles and judges: 90 % at least
+	"$(BIN)/python" -m pytest -q -n auto -m 'not real' tests/unit tests/golden $(COVERED:%=--cov=benchhub_ansible.%) \
+	  --cov-branch --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: setup-dev  ## formatting, lint, types, layers
 	"$(BIN)/ruff" format --check .

@@ -75,7 +75,9 @@ def launch(
         runner.run()
     # What they hold is in the journal; half-written ones of a cancelled launch may hold what was never masked.
     shutil.rmtree(artifacts / "job_events", ignore_errors=True)
-    return Launched(status=str(runner.status), rc=int(runner.rc))
+    return Launched(
+        status=str(runner.status), rc=int(-1 if runner.rc is None else runner.rc)
+    )  # None: it was killed by somebody else
 
 
 def _configuration(folder: RunFolder, what: Launch) -> Any:

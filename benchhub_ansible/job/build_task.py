@@ -106,6 +106,13 @@ class TaskBuilder:
                     node.keys["retry"].span,
                     "remove `retry`, or `type: long`",
                 )
+            if "when" in node.keys:
+                tell(
+                    "when-on-service",
+                    "a long-running task always starts: later groups and checks count on it",
+                    node.keys["when"].span,
+                    "remove `when`; `nodes` says on which nodes the service starts",
+                )
             if task.driver in {"copy", "template", "fetch", "module", "role"} or (
                 task.driver == "docker" and "run" not in task.params
             ):

@@ -30,8 +30,8 @@ def verdict(
         status, reason = "failed", f"the run ended with the unknown status {status!r}"
     if status == "success":
         # a controller's word is not enough: every stage has to be known to have ended well
-        kept = next(record.named("kept"), None) is not None  # clean-up stages of a kept run are still to come
-        proven, why = _proven(tuple(stage for stage in stages if not (kept and stage.cleanup)), failure)
+        torn_down = bool(record.first("teardown-begin"))  # else it is kept: clean-up stages are still to come
+        proven, why = _proven(tuple(stage for stage in stages if torn_down or not stage.cleanup), failure)
         invalid = invalid_reason(found)
         if proven != "success":
             status, reason, code = proven, why, None

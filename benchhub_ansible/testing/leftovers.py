@@ -21,9 +21,10 @@ def processes(run_id: str) -> list[str]:
         try:
             command = " ".join(process.cmdline())
             environment = process.environ()
+            ended = process.status() == psutil.STATUS_ZOMBIE
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if ended:
             continue
         if f"benchhub-{run_id}" in command or any(run_id in environment.get(marker, "") for marker in MARKERS):
             found.append(f"{process.pid} {command}")

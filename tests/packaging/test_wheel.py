@@ -54,5 +54,6 @@ def test_the_compiled_folder_carries_the_collection(installed: Path, tmp_path: P
     call(installed / "benchhub", "init", "job", cwd=tmp_path)
     call(installed / "benchhub", "compile", "job/job.yml", "-o", "compiled", cwd=tmp_path)
     collection = tmp_path / "compiled" / "project" / "collections" / "ansible_collections" / "benchhub" / "bench"
-    assert (collection / "galaxy.yml").is_file()
+    assert (collection / "plugins" / "action" / "start.py").is_file()
+    assert (collection / "meta" / "runtime.yml").is_file()
     call(installed / "ansible-playbook", "-i", "inventory/hosts.yml", "project/site.yml", cwd=tmp_path / "compiled")

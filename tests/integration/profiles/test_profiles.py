@@ -6,10 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchhub_ansible.testing.leftovers import leftovers
 
 pytestmark = pytest.mark.real
 
@@ -131,7 +134,11 @@ def plain(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str
 @pytest.mark.parametrize("launcher", ["ansible-playbook", "ansible-runner"])
 @pytest.mark.parametrize("name", ["parallel-services-metrics", "a-step-fails"])
 def test_under_plain_ansible(benchhub: Any, profile: str, launcher: str, name: str) -> None:
-    (benchhub.folder / "job.yml").write_text(JOBS[name])
+    # The run's id of a compiled folder comes from the job's name: tests that run at the same time need different ones.
+    number = time.time_ns()
+    job, server = f"both-{number}", f"sleep 300.{number}"
+    text = JOBS[name].replace("name: both\n", f"name: {job}\n").replace("sleep 300", server)
+    (benchhub.folder / "job.yml").write_text(text)
     compiled = benchhub.call("compile", "job.yml", "-o", "compiled", "--profile", profile)
     assert compiled.returncode == 0, compiled.stdout
     folder = benchhub.folder / "compiled"
@@ -142,5 +149,6 @@ def test_under_plain_ansible(benchhub: Any, profile: str, launcher: str, name: s
     assert (done.returncode == 0) is (name == "parallel-services-metrics"), done.stdout + done.stderr
     outputs = {path.read_text() for path in (folder / "collected").rglob("*.out")}
     assert "bye\n" in outputs, "the cleanup stage did not run"
-    leftover = subprocess.run(["pgrep", "-f", "sleep 30[0]"], capture_output=True, text=True, check=False)  # noqa: S607
+    assert leftovers(f"compiled-{job}") == []
+    leftover = subprocess.run(["pgrep", "-f", server], capture_output=True, text=True, check=False)  # noqa: S607
     assert leftover.stdout == ""

@@ -44,7 +44,9 @@ MOMENTS: dict[str, Moment] = {
 
 
 def start(benchhub: Any, port: int, moment: Moment) -> Any:
-    process = benchhub.start("run", JOB, "--var", f"port={port}", "--var", "seconds=3", "--var", "scale=1")
+    # A load that is to be interrupted must not come to its end while the request is on its way.
+    seconds = 3 if moment is MOMENTS["tearing-down"] else 60
+    process = benchhub.start("run", JOB, "--var", f"port={port}", "--var", f"seconds={seconds}", "--var", "scale=1")
     reached, pause = moment
     benchhub.run_folder()
     benchhub.wait_for(reached)

@@ -254,3 +254,15 @@ def test_without_a_python_it_says_what_to_do(tmp_path: Path) -> None:
 
 def test_the_program_is_the_same_for_the_same_sources() -> None:
     assert bootstrap.program() == bootstrap.program()
+
+
+def test_the_supervisor_does_not_carry_the_mark_of_its_controller(
+    tmp_path: Path, python: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHHUB_CONTROLLER", "run")
+    node = Node(tmp_path, python)
+    assert node.boot()["ok"]
+    environment = Path(f"/proc/{node.pid}/environ").read_bytes()
+    node.close()
+    assert b"PATH=" in environment
+    assert b"BENCHHUB_CONTROLLER" not in environment, "what ends a controller's leftovers would end the supervisor"

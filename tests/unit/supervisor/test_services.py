@@ -138,9 +138,10 @@ def test_the_deadline_of_a_service(node: Node) -> None:
 
 
 def test_async_status_can_read_the_job(node: Node, tmp_path: Path) -> None:
-    node.service("echo out; echo err >&2; exec sleep 300", async_jid="benchhub.1")
+    node.service("echo out; echo err >&2; touch said; exec sleep 300", async_jid="benchhub.1")
     job = tmp_path / "async" / "benchhub.1"
     eventually(job.exists)
+    eventually((node.dir / "said").exists)
     assert json.loads(job.read_text()) == {"started": 1, "finished": 0, "ansible_job_id": "benchhub.1"}
     stop(node)
     content = json.loads(job.read_text())

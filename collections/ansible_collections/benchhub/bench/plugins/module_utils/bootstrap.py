@@ -56,7 +56,10 @@ from benchhub_supervisor import boot, wire
 boot.main(wire.loads(sys.argv[3]), one)
 """
 
+#: On `local` the environment is that of a controller, which ends at last whatever carries its mark; a supervisor is
+#: to be ended by teardown or by its lease alone, with everything below it, in order.
 _SCRIPT = """\
+unset BENCHHUB_CONTROLLER
 for python in {pythons}; do
   command -v "$python" >/dev/null 2>&1 || continue
   "$python" -I -S -c {start} {folder} {login} {config}
