@@ -227,21 +227,27 @@ class _Session:
                 self._observer.warning(diagnostic)
             return outcome
         defect: Exception | None = None
+        kept = contextlib.ExitStack()
         try:
-            self._write_inventory(allocation, job_dir)
-            threading.Thread(target=_import_what_the_end_needs, daemon=True).start()
-            keep = self._options.keep or self._options.keep_on_failure
-            self._road.stages(and_teardown=not keep)
-            if keep and self._may_keep():
-                held = self._hold()
-                if held is not None:
-                    return held
+            kept.enter_context(scheduler.keep(allocation, self.control.lose))
+            held = self._on_nodes(allocation, job_dir)
+            if held is not None:
+                kept.close()
+                return held
         except Exception as error:  # noqa: BLE001 - whatever broke, what was taken must be given back first
             defect = error
-        outcome = self._way_back(scheduler, allocation, defect)
+        outcome = self._way_back(scheduler, allocation, kept, defect)
         if defect is not None:
             raise defect
         return outcome
+
+    def _on_nodes(self, allocation: Allocation, job_dir: Path) -> RunOutcome | None:
+        """Runs the stages; the outcome when the nodes are kept, None when the way back has to follow."""
+        self._write_inventory(allocation, job_dir)
+        threading.Thread(target=_import_what_the_end_needs, daemon=True).start()
+        keep = self._options.keep or self._options.keep_on_failure
+        self._road.stages(and_teardown=not keep)
+        return self._hold() if keep and self._may_keep() else None
 
     def _acquire(self, scheduler: Scheduler) -> Allocation:
         request = Request.of(self._plan)
@@ -286,10 +292,13 @@ class _Session:
         )
         return self._write_outcome(result, kept_until=until)
 
-    def _way_back(self, scheduler: Scheduler, allocation: Allocation, defect: Exception | None) -> RunOutcome:
-        """Teardown, release, end; each of them although the one before failed."""
+    def _way_back(
+        self, scheduler: Scheduler, allocation: Allocation, kept: contextlib.ExitStack, defect: Exception | None
+    ) -> RunOutcome:
+        """Teardown, release, end; each of them although the one before failed. The nodes stay ours for the first."""
         problems: list[str] = [] if defect is None else [f"{type(defect).__name__}: {defect}"]
-        steps: list[Callable[[], None]] = [lambda: self._road.release(scheduler, allocation), self._road.close]
+        release: Callable[[], None] = lambda: self._road.release(scheduler, allocation)  # noqa: E731 - one of three steps
+        steps: list[Callable[[], None]] = [kept.close, release, self._road.close]
         if self._road.facts.launched:
             steps.insert(0, self._road.teardown)
         for step in steps:

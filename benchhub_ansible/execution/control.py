@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from benchhub_ansible.schedulers.base import Loss
+
 #: Seconds that teardown still gets after a second Ctrl-C: enough to stop what runs, not to wait for it politely.
 SHORT_TEARDOWN = 10.0
 
@@ -29,7 +31,8 @@ class Control:
         self._told = 0
         self._deadline: float | None = None
         self._in_teardown = False
-        self.reason: str | None = None  # why stages were cut short: ctrl-c, sigterm, sighup, stop-verb, timeout
+        self.reason: str | None = None  # why stages were cut short: ctrl-c, sigterm, sighup, stop-verb, timeout, lost
+        self.loss: Loss | None = None  # what went with the nodes, when they were lost before anybody asked for the end
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
@@ -45,6 +48,12 @@ class Control:
         # Nothing but a list append here: the journal may be in the middle of a line.
         reason = _REASONS[signal.Signals(number)]
         self._asked.append("stop-verb" if reason == "sigterm" and self._stop_request.exists() else reason)
+
+    def lose(self, loss: Loss) -> None:
+        """Ends the run because its nodes are lost; the first loss counts. May be called from any thread."""
+        if self.loss is None:
+            self.loss = loss
+            self._asked.append("lost")
 
     def limit(self, seconds: float) -> None:
         """Gives what runs now this many seconds from now."""

@@ -125,12 +125,9 @@ class Road:
 
     def ending(self) -> Ending:
         """How the run ended, as far as its controller can say."""
-        facts, reason = self.facts, self._control.reason
-        if reason == "timeout":
-            limit = format_duration(self._plan.limit)
-            return Ending(status="failed", exit_code=ExitCode.BENCHMARK, reason=f"not done within its limit of {limit}")
-        if reason is not None:
-            return Ending(status="interrupted", exit_code=ExitCode.INTERRUPTED, reason=_INTERRUPTED[reason])
+        facts = self.facts
+        if self._control.reason is not None:
+            return self._ending_on_request(self._control.reason)
         if facts.unreachable:
             who = ", ".join(sorted(facts.unreachable))
             return Ending(status="failed", exit_code=ExitCode.NODES, reason=f"could not be reached: {who}")
@@ -140,6 +137,16 @@ class Road:
             said = "\n".join(facts.last_lines) or "it said nothing"
             return Ending(status="failed", exit_code=ExitCode.NODES, reason=f"Ansible ended early: {said}")
         return self._ending_of_teardown()
+
+    def _ending_on_request(self, reason: str) -> Ending:
+        """For a run that the user, its limit or the loss of its nodes cut short."""
+        if reason == "timeout":
+            limit = format_duration(self._plan.limit)
+            return Ending(status="failed", exit_code=ExitCode.BENCHMARK, reason=f"not done within its limit of {limit}")
+        loss = self._control.loss
+        if reason == "lost" and loss is not None:
+            return Ending(status="failed", exit_code=loss.exit_code, reason=loss.reason)
+        return Ending(status="interrupted", exit_code=ExitCode.INTERRUPTED, reason=_INTERRUPTED[reason])
 
     def _ending_of_teardown(self) -> Ending:
         facts = self.facts

@@ -7,9 +7,11 @@ A scheduler turns a Request into an Allocation. The session writes the intent to
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, Self
 
+from benchhub_ansible.errors import ExitCode
 from benchhub_ansible.job.model import NodeRequest
 from benchhub_ansible.plan.model import Plan, Slot
 
@@ -71,6 +73,18 @@ class Allocation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Why the nodes of an allocation can be used no more, in words for the report, and the exit code of the run."""
+
+    reason: str
+    exit_code: ExitCode = ExitCode.SCHEDULER
+
+
+#: Called, from any thread, when an allocation is lost while a run uses it; only the first call counts.
+Lost = Callable[[Loss], None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeState:
     """One row of ``benchhub nodes``: a machine, its type, and who has it until when."""
 
@@ -107,6 +121,13 @@ class Scheduler(Protocol):
 
     def acquire(self, request: Request, *, run_id: str, progress: Progress, cancelled: Cancelled) -> Allocation:
         """A node for every slot, all or none; may wait, telling ``progress`` and asking ``cancelled``."""
+        ...
+
+    def keep(self, allocation: Allocation, lost: Lost) -> AbstractContextManager[None]:
+        """While entered, renews the right to the nodes and calls ``lost`` when it has ended all the same.
+
+        It is entered right after ``acquire`` and left before ``release``. Neither entering nor leaving waits.
+        """
         ...
 
     def release(self, allocation: Allocation) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ from benchhub_ansible.schedulers.base import (
     AllocatedNode,
     Allocation,
     Cancelled,
+    Lost,
     NodeState,
     Progress,
     Request,
@@ -99,6 +101,10 @@ class InventoryScheduler:
         return Allocation(
             id=f"inventory-{run_id}", scheduler=self.name, nodes=tuple(nodes), inventory_source=str(self._path)
         )
+
+    def keep(self, allocation: Allocation, lost: Lost) -> AbstractContextManager[None]:  # noqa: ARG002 - never lost
+        """Does nothing: an inventory lends, it does not lease."""
+        return nullcontext()
 
     def release(self, allocation: Allocation) -> None:
         """Does nothing: an inventory lends, it does not lease."""

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,7 @@ from benchhub_ansible.schedulers.base import (
     AllocatedNode,
     Allocation,
     Cancelled,
+    Lost,
     NodeState,
     Progress,
     Request,
@@ -69,6 +71,10 @@ class LocalScheduler:
             for slot in request.slots
         )
         return Allocation(id=f"local-{run_id}", scheduler=self.name, nodes=nodes)
+
+    def keep(self, allocation: Allocation, lost: Lost) -> AbstractContextManager[None]:  # noqa: ARG002 - never lost
+        """Does nothing: this machine stays."""
+        return nullcontext()
 
     def release(self, allocation: Allocation) -> None:
         """Does nothing: nothing was taken."""

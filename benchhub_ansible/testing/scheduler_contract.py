@@ -16,7 +16,7 @@ import pytest
 from benchhub_ansible.errors import SchedulerError, UsageError
 from benchhub_ansible.job.model import NodeRequest
 from benchhub_ansible.plan.model import Slot
-from benchhub_ansible.schedulers.base import Allocation, Request, Scheduler
+from benchhub_ansible.schedulers.base import Allocation, Loss, Request, Scheduler
 from benchhub_ansible.source import Span
 
 
@@ -96,6 +96,15 @@ class SchedulerContract:
             scheduler.check(impossible)
         assert "100000" in str(caught.value)
 
+    def test_keeping_the_nodes_neither_waits_nor_loses_them(self, scheduler: Scheduler, satisfiable: Request) -> None:
+        """For as long as nothing takes them away."""
+        lost: list[Loss] = []
+        allocation = self.acquire(scheduler, satisfiable)
+        with scheduler.keep(allocation, lost.append):
+            pass
+        scheduler.release(allocation)
+        assert not lost
+
     def test_releasing_twice_does_nothing(self, scheduler: Scheduler, satisfiable: Request) -> None:
         """Teardown and recover may both do it."""
         allocation = self.acquire(scheduler, satisfiable)
@@ -124,7 +133,7 @@ class SchedulerContract:
 
     def test_it_keeps_the_signatures(self, scheduler: Scheduler) -> None:
         """The session calls by these names."""
-        for method in ("check", "acquire", "release", "recover", "nodes", "from_where", "unusable"):
+        for method in ("check", "acquire", "keep", "release", "recover", "nodes", "from_where", "unusable"):
             wanted = inspect.signature(getattr(Scheduler, method)).parameters.keys()
             given = inspect.signature(getattr(type(scheduler), method)).parameters.keys()
             assert wanted <= given | {"cls"}, method

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchhub_ansible.execution.control import SHORT_TEARDOWN, Control
+from benchhub_ansible.schedulers.base import Loss
 
 
 class Clock:
@@ -114,3 +115,11 @@ def test_the_teardown_has_a_limit_of_its_own_and_only_one(control: Control, cloc
     assert not control.cancelled()
     clock.now += 11
     assert control.cancelled()
+
+
+def test_lost_nodes_end_the_run_with_their_reason(control: Control, told: list[str]) -> None:
+    control.lose(Loss(reason="the lease has ended"))
+    control.lose(Loss(reason="something later"))
+    assert control.cancelled()
+    assert (control.reason, told) == ("lost", ["lost"])
+    assert control.loss == Loss(reason="the lease has ended")
