@@ -86,9 +86,11 @@ _REWORDED = (
         "a backslash in double quotes begins no escape that YAML knows",
         "write \\\\ for a backslash, or use single quotes",
     ),
-    ("exceeded max depth", "values nest too deep", None),
-    ("Exceeded maximum depth", "values nest too deep", None),
 )
+
+#: What libyaml says of a limit of its own on nesting. Its scanner reads ahead, so it may stop before our limit is told.
+_LIBYAML_DEPTH = ("exceeded maximum nesting depth", "exceeded maximum depth", "exceeded max depth")
+_TOO_DEEP = f"values nest more than {MAX_DEPTH} levels deep"
 
 
 @dataclass(kw_only=True)
@@ -181,7 +183,7 @@ class _Builder:
     def open(self, event: Any) -> None:
         """Begins a sequence or a mapping."""
         if len(self.stack) >= MAX_DEPTH:
-            raise self.stop(event, f"values nest more than {MAX_DEPTH} levels deep", code="too-deep")
+            raise self.stop(event, _TOO_DEEP, code="too-deep")
         if event.tag is not None and event.tag not in {"!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}:
             raise self.stop(event, f"the tag {event.tag} is not allowed", hint="a job holds plain values")
         if event.anchor is not None:
@@ -274,6 +276,8 @@ def _reworded(source: Source, places: Places, error: yaml.YAMLError) -> JobError
     if mark is not None and places.text[mark.index : mark.index + 1] == "\t":
         return syntax_error(source, span, "a tab cannot indent YAML", hint="indent with blanks")
     said = f"{context or ''} {problem or error}"
+    if any(words in said.lower() for words in _LIBYAML_DEPTH):
+        return syntax_error(source, span, _TOO_DEEP, code="too-deep")
     for part, message, hint in _REWORDED:
         if part in said:
             return syntax_error(source, span, message, hint=hint)
