@@ -230,7 +230,7 @@ class _Session:
         kept = contextlib.ExitStack()
         try:
             kept.enter_context(scheduler.keep(allocation, self.control.lose))
-            held = self._on_nodes(allocation, job_dir)
+            held = self._on_nodes(scheduler, allocation, job_dir)
             if held is not None:
                 kept.close()
                 return held
@@ -241,13 +241,13 @@ class _Session:
             raise defect
         return outcome
 
-    def _on_nodes(self, allocation: Allocation, job_dir: Path) -> RunOutcome | None:
+    def _on_nodes(self, scheduler: Scheduler, allocation: Allocation, job_dir: Path) -> RunOutcome | None:
         """Runs the stages; the outcome when the nodes are kept, None when the way back has to follow."""
         self._write_inventory(allocation, job_dir)
         threading.Thread(target=_import_what_the_end_needs, daemon=True).start()
         keep = self._options.keep or self._options.keep_on_failure
         self._road.stages(and_teardown=not keep)
-        return self._hold() if keep and self._may_keep() else None
+        return self._hold(scheduler, allocation) if keep and self._may_keep() else None
 
     def _acquire(self, scheduler: Scheduler) -> Allocation:
         request = Request.of(self._plan)
@@ -277,11 +277,15 @@ class _Session:
         failed = self._road.ending().status != "success"
         return self.control.reason is None and (self._options.keep or failed)
 
-    def _hold(self) -> RunOutcome | None:
+    def _hold(self, scheduler: Scheduler, allocation: Allocation) -> RunOutcome | None:
         """The outcome of a run whose nodes stay up; None when they could not be told to, so that teardown follows."""
         ending = self._road.ending()
-        until = time.time() + self._options.keep_for
-        if not self._road.hold(self._options.keep_for):
+        try:
+            until = scheduler.extend(allocation, time.time() + self._options.keep_for)
+        except SchedulerError as error:
+            self._notice(f"{error}: everything is torn down")
+            return None
+        if not self._road.hold(max(0.0, until - time.time())):
             self._notice("a node could not be told to keep what runs: everything is torn down")
             return None
         self._road.close()

@@ -7,11 +7,11 @@ A scheduler turns a Request into an Allocation. The session writes the intent to
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, Self
 
-from benchhub_ansible.errors import ExitCode
+from benchhub_ansible.errors import ExitCode, SchedulerError
 from benchhub_ansible.job.model import NodeRequest
 from benchhub_ansible.plan.model import Plan, Slot
 
@@ -28,11 +28,13 @@ class Request:
     slots: tuple[Slot, ...]
     nodes: tuple[NodeRequest, ...]
     limit: float = 0.0  # seconds the run may take, teardown among them
+    lease: float = 0.0  # seconds after which a node ends by itself what a dead controller left on it
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
         """The request of a plan."""
-        return cls(slots=plan.slots, nodes=plan.requests, limit=plan.limit + plan.teardown_limit)
+        limit = plan.limit + plan.teardown_limit
+        return cls(slots=plan.slots, nodes=plan.requests, limit=limit, lease=plan.lease)
 
     def node(self, slot: Slot) -> NodeRequest:
         """What the machine of a slot must have."""
@@ -86,7 +88,10 @@ Lost = Callable[[Loss], None]
 
 @dataclass(frozen=True, kw_only=True)
 class NodeState:
-    """One row of ``benchhub nodes``: a machine, its type, and who has it until when."""
+    """One row of ``benchhub nodes``: a machine, its type, and who has it until when.
+
+    ``lease`` is what ``benchhub nodes release`` takes.
+    """
 
     name: str
     type: str
@@ -94,6 +99,18 @@ class NodeState:
     facts: Mapping[str, str] = field(default_factory=dict)
     holder: str | None = None
     until: float | None = None
+    lease: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """One row of the queue: a run that waits for nodes, since when (epoch seconds), for what, and why it waits."""
+
+    run_id: str
+    holder: str
+    since: float
+    needs: str
+    reason: str = ""
 
 
 class Scheduler(Protocol):
@@ -130,6 +147,13 @@ class Scheduler(Protocol):
         """
         ...
 
+    def extend(self, allocation: Allocation, until: float) -> float:
+        """Keeps the nodes although no run uses them, for ``--keep``; until when that is granted, at most ``until``.
+
+        Times are epoch seconds. At the time returned the nodes are free again, whoever is there to release them.
+        """
+        ...
+
     def release(self, allocation: Allocation) -> None:
         """Gives the nodes back; a second call, or one for an allocation that has ended, does nothing."""
         ...
@@ -141,3 +165,48 @@ class Scheduler(Protocol):
     def nodes(self) -> tuple[NodeState, ...]:
         """The machines there are."""
         ...
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """The runs that wait for nodes, the next one first."""
+        ...
+
+    def end(self, lease: str, *, force: bool) -> None:
+        """Ends a lease, or a place in the queue, by what ``nodes`` calls it; without ``force`` not that of a live run.
+
+        SchedulerError when there is no such lease.
+        """
+        ...
+
+
+class Lender:
+    """What a scheduler that takes nothing from anybody need not write: base class for those, optional for others."""
+
+    name: str
+
+    def warm_up(self) -> None:
+        """Does nothing."""
+
+    def keep(self, allocation: Allocation, lost: Lost) -> AbstractContextManager[None]:  # noqa: ARG002 - never lost
+        """Does nothing: what is lent needs no renewal."""
+        return nullcontext()
+
+    def extend(self, allocation: Allocation, until: float) -> float:  # noqa: ARG002 - nothing to extend
+        """Grants everything: the nodes are taken from nobody."""
+        return until
+
+    def release(self, allocation: Allocation) -> None:
+        """Does nothing: nothing was taken."""
+
+    def recover(self, run_id: str, allocation: Allocation | None) -> None:
+        """Does nothing: nothing was taken."""
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Nobody."""
+        return ()
+
+    def end(self, lease: str, *, force: bool) -> None:  # noqa: ARG002 - there are none
+        """Raises: there are no leases."""
+        raise SchedulerError(
+            f"there is no lease {lease!r}: the scheduler {self.name!r} lends nodes without leases",
+            hint="name the scheduler that has it, e.g. --on pool:lab.yml",
+        )

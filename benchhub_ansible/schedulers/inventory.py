@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +23,7 @@ from benchhub_ansible.schedulers.base import (
     AllocatedNode,
     Allocation,
     Cancelled,
-    Lost,
+    Lender,
     NodeState,
     Progress,
     Request,
@@ -42,7 +41,7 @@ def _ansible_inventory() -> str | None:
     return str(beside) if beside.exists() else shutil.which("ansible-inventory")
 
 
-class InventoryScheduler:
+class InventoryScheduler(Lender):
     """Gives hosts of an Ansible inventory: a slot of type T takes the next unused host of group T, in its order."""
 
     name = "inventory"
@@ -101,16 +100,6 @@ class InventoryScheduler:
         return Allocation(
             id=f"inventory-{run_id}", scheduler=self.name, nodes=tuple(nodes), inventory_source=str(self._path)
         )
-
-    def keep(self, allocation: Allocation, lost: Lost) -> AbstractContextManager[None]:  # noqa: ARG002 - never lost
-        """Does nothing: an inventory lends, it does not lease."""
-        return nullcontext()
-
-    def release(self, allocation: Allocation) -> None:
-        """Does nothing: an inventory lends, it does not lease."""
-
-    def recover(self, run_id: str, allocation: Allocation | None) -> None:
-        """Does nothing: nothing was taken."""
 
     def nodes(self) -> tuple[NodeState, ...]:
         """Every host once, with the groups it is in."""

@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +14,7 @@ from benchhub_ansible.schedulers.base import (
     AllocatedNode,
     Allocation,
     Cancelled,
-    Lost,
+    Lender,
     NodeState,
     Progress,
     Request,
@@ -29,7 +28,7 @@ def _interpreter() -> str:
     return "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
 
 
-class LocalScheduler:
+class LocalScheduler(Lender):
     """Gives this machine for every slot. Nothing is taken, so nothing is given back."""
 
     name = "local"
@@ -50,9 +49,6 @@ class LocalScheduler:
             return "/proc is not mounted"
         return None if shutil.which("sh") else "there is no sh on PATH"
 
-    def warm_up(self) -> None:
-        """Does nothing: this machine is known."""
-
     def check(self, request: Request) -> None:
         """Returns always: what a machine must have is not asked of the machine the user sits at."""
 
@@ -71,16 +67,6 @@ class LocalScheduler:
             for slot in request.slots
         )
         return Allocation(id=f"local-{run_id}", scheduler=self.name, nodes=nodes)
-
-    def keep(self, allocation: Allocation, lost: Lost) -> AbstractContextManager[None]:  # noqa: ARG002 - never lost
-        """Does nothing: this machine stays."""
-        return nullcontext()
-
-    def release(self, allocation: Allocation) -> None:
-        """Does nothing: nothing was taken."""
-
-    def recover(self, run_id: str, allocation: Allocation | None) -> None:
-        """Does nothing: nothing was taken."""
 
     def nodes(self) -> tuple[NodeState, ...]:
         """The machine the user sits at."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import time
 
 import pytest
 
@@ -18,6 +19,11 @@ from benchhub_ansible.job.model import NodeRequest
 from benchhub_ansible.plan.model import Slot
 from benchhub_ansible.schedulers.base import Allocation, Loss, Request, Scheduler
 from benchhub_ansible.source import Span
+
+_METHODS = (
+    *("from_where", "unusable", "warm_up", "check", "acquire", "keep", "extend", "release", "recover"),
+    *("nodes", "waiting", "end"),
+)
 
 
 def request_of(**counts: int) -> Request:
@@ -105,6 +111,25 @@ class SchedulerContract:
         scheduler.release(allocation)
         assert not lost
 
+    def test_nodes_can_be_kept_for_a_while(self, scheduler: Scheduler, satisfiable: Request) -> None:
+        """At most as long as was asked for."""
+        allocation = self.acquire(scheduler, satisfiable)
+        try:
+            now = time.time()
+            assert now < scheduler.extend(allocation, now + 60) <= now + 60
+        finally:
+            scheduler.release(allocation)
+
+    def test_nobody_waits_when_nodes_were_had_at_once(self, scheduler: Scheduler, satisfiable: Request) -> None:
+        """A request leaves the queue when it is granted."""
+        scheduler.release(self.acquire(scheduler, satisfiable))
+        assert scheduler.waiting() == ()
+
+    def test_a_lease_that_is_not_there_cannot_be_ended(self, scheduler: Scheduler) -> None:
+        """And nothing else is ended in its place."""
+        with pytest.raises(SchedulerError, match="no-such-lease"):
+            scheduler.end("no-such-lease", force=True)
+
     def test_releasing_twice_does_nothing(self, scheduler: Scheduler, satisfiable: Request) -> None:
         """Teardown and recover may both do it."""
         allocation = self.acquire(scheduler, satisfiable)
@@ -133,7 +158,7 @@ class SchedulerContract:
 
     def test_it_keeps_the_signatures(self, scheduler: Scheduler) -> None:
         """The session calls by these names."""
-        for method in ("check", "acquire", "keep", "release", "recover", "nodes", "from_where", "unusable"):
+        for method in _METHODS:
             wanted = inspect.signature(getattr(Scheduler, method)).parameters.keys()
             given = inspect.signature(getattr(type(scheduler), method)).parameters.keys()
             assert wanted <= given | {"cls"}, method
