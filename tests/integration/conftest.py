@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from benchhub_ansible.testing import engine as engines
+
 
 @dataclass
 class Benchhub:
@@ -105,3 +107,32 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def _shared(factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test session share."""
+    own = factory.getbasetemp()
+    return (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "engine"
+
+
+@pytest.fixture(scope="session")
+def docker_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Engine]:
+    """A docker engine that answers and has the tiny image."""
+    with engines.docker(_shared(tmp_path_factory)) as engine:
+        engine.make_tiny_image()
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def podman_engine() -> Iterator[engines.Engine]:
+    """A podman that has the tiny image, and nothing else of this machine."""
+    with engines.podman() as engine:
+        engine.make_tiny_image()
+        yield engine
+
+
+@pytest.fixture(params=["docker", "podman"])
+def engine(request: pytest.FixtureRequest) -> engines.Engine:
+    """Each engine in turn."""
+    made: engines.Engine = request.getfixturevalue(f"{request.param}_engine")
+    return made
