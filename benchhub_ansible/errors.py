@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from benchhub_ansible.shown import visible_lines
 from benchhub_ansible.source import Source, Span, excerpt
 
 
@@ -54,12 +55,12 @@ class Diagnostic:
         return f"{where}{self.severity}[{self.code}]: {self.message}"
 
     def render(self) -> str:
-        """The headline, the line it stands on with a caret, and the hint."""
-        parts = [self.headline]
+        """The headline, the line it stands on with a caret, and the hint, as a terminal may get them."""
+        parts = [visible_lines(self.headline)]
         if self.source is not None and self.span is not None:
             parts.append(excerpt(self.source, self.span))
         if self.hint:
-            parts.append(f"      = hint: {self.hint}")
+            parts.append(f"      = hint: {visible_lines(self.hint)}")
         return "\n".join(parts)
 
 

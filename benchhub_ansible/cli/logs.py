@@ -13,6 +13,7 @@ import click
 from benchhub_ansible.cli.options import run_argument, runs_dir_of, runs_dir_option, settings_for
 from benchhub_ansible.errors import UsageError
 from benchhub_ansible.execution.folder import RunFolder
+from benchhub_ansible.shown import visible_lines, without_colours
 
 _EPILOG = """\b
 Examples:
@@ -69,12 +70,20 @@ def _ansible_outputs(folder: RunFolder) -> list[Path]:
 
 
 def _copy(path: Path, out: BinaryIO, start: int = 0) -> int:
-    """Copies a file from ``start`` on, however large it is, and returns where it ended."""
+    """Copies a file from ``start`` on, however large it is, and returns where it ended.
+
+    A terminal gets it line by line, with escapes for what it would obey; a file or a pipe gets the bytes.
+    """
+    terminal = out.isatty()
     with path.open("rb") as file:
         file.seek(start)
-        while chunk := file.read(_CHUNK):
-            out.write(chunk)
+        while chunk := file.readline(_CHUNK) if terminal else file.read(_CHUNK):
+            out.write(_harmless(chunk) if terminal else chunk)
         return file.tell()
+
+
+def _harmless(line: bytes) -> bytes:
+    return visible_lines(without_colours(line.decode("utf-8", "backslashreplace"))).encode()
 
 
 def _follow(folder: RunFolder, path: Path | None, out: BinaryIO) -> None:

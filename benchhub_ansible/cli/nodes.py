@@ -10,6 +10,7 @@ from dataclasses import asdict
 import click
 
 from benchhub_ansible.cli.options import json_option, settings_for
+from benchhub_ansible.shown import visible
 
 _EPILOG = """\b
 Examples:
@@ -55,4 +56,4 @@ def print_rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[n]) for row in table) for n in range(len(head))]
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        click.echo("  ".join(cells).rstrip())
+        click.echo(visible("  ".join(cells).rstrip()))

@@ -19,6 +19,7 @@ from benchhub_ansible.plan.data import plan_from_data, plan_to_data
 from benchhub_ansible.plan.diff import diff
 from benchhub_ansible.plan.model import Plan, PlannedStage
 from benchhub_ansible.playbook import describe
+from benchhub_ansible.shown import visible, visible_lines
 from benchhub_ansible.values import format_duration
 
 _EPILOG = """\b
@@ -45,7 +46,7 @@ def plan(job: str, *, as_json: bool, mermaid: bool, run: Path | None) -> None:
     print_warnings(loaded.warnings)
     made = make_plan(loaded.job)
     if as_json:
-        click.echo(json.dumps(plan_to_data(made), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(plan_to_data(made), indent=2))
     elif mermaid:
         click.echo(describe.mermaid(made))
     elif run is not None:
@@ -65,13 +66,13 @@ def _plan_of(run: Path) -> Plan:
 
 def _print_diff(old: Plan, new: Plan, *, run: Path, job: str) -> None:
     lines = diff(old, new, old_name=str(run), new_name=job)
-    click.echo("\n".join(lines) if lines else "The same plan: nothing that runs has changed.")
+    click.echo("\n".join(map(visible, lines)) if lines else "The same plan: nothing that runs has changed.")
 
 
 def _print_table(made: Plan) -> None:
     console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False, markup=False)
-    console.print(f"{made.job} ({made.source}), plan {made.hash[:12]}")
-    console.print(_slots(made))
+    console.print(visible(f"{made.job} ({made.source}), plan {made.hash[:12]}"))
+    console.print(visible(_slots(made)))
     table = Table(show_lines=True)
     for heading in ("group", "stage", "on", "what runs", "checks and limits"):
         table.add_column(heading, overflow="fold")
@@ -79,7 +80,7 @@ def _print_table(made: Plan) -> None:
         for stage in group.stages:
             _add_stage(table, made, str(group.number), stage)
         if group.stops:
-            table.add_row(str(group.number), "", "", Text(f"stop {', '.join(group.stops)}"), "")
+            table.add_row(str(group.number), "", "", Text(visible(f"stop {', '.join(group.stops)}")), "")
     for stage in made.cleanup:
         _add_stage(table, made, "cleanup", stage)
     console.print(table)
@@ -98,7 +99,7 @@ def _slots(made: Plan) -> str:
 
 def _add_stage(table: Table, made: Plan, group: str, stage: PlannedStage) -> None:
     how = [word for word, meant in (("together", stage.together), ("one by one", stage.serial)) if meant]
-    title = Text(stage.title + (f" ({', '.join(how)})" if how else ""))
+    title = Text(visible(stage.title + (f" ({', '.join(how)})" if how else "")))
     more = len(stage.slots) - _SHOWN_SLOTS
     slots = ", ".join(stage.slots[:_SHOWN_SLOTS]) + (f" and {more} more" if more > 0 else "")
     for number, task in enumerate(stage.tasks):
@@ -106,7 +107,7 @@ def _add_stage(table: Table, made: Plan, group: str, stage: PlannedStage) -> Non
         table.add_row(
             group if first else "",
             title if first else "",
-            slots if first else "",
-            Text(describe.command(made, task)),
-            Text("\n".join(describe.notes(made, task))),
+            visible(slots) if first else "",
+            Text(visible_lines(describe.command(made, task))),
+            Text(visible_lines("\n".join(describe.notes(made, task)))),
         )

@@ -57,6 +57,7 @@ def _show(run_id: str, run_state: str, board: Any, last: dict[str, Any]) -> None
     from rich.console import Console  # noqa: PLC0415
 
     from benchhub_ansible.cli.watch import board_table  # noqa: PLC0415
+    from benchhub_ansible.shown import visible_lines  # noqa: PLC0415
 
     console = Console(highlight=False, no_color=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 120)
     doing = f", {board.doing}" if run_state == "running" else ""
@@ -67,5 +68,5 @@ def _show(run_id: str, run_state: str, board: Any, last: dict[str, Any]) -> None
         left = max(0.0, float(last.get("until", 0)) - time.time())
         console.print(f"kept for {left:.0f} s more; end it with: benchhub stop {run_id}", markup=False)
     if last.get("event") == "run-end" and last.get("reason"):
-        console.print(str(last["reason"]), markup=False)
+        console.print(visible_lines(last["reason"]), markup=False)
     console.print(board_table(board, 10**6))

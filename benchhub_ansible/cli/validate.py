@@ -12,6 +12,7 @@ import click
 
 from benchhub_ansible.errors import Diagnostic, ExitCode, JobError, Severity
 from benchhub_ansible.job.load import MAX_BYTES, LoadedJob, load_bytes, load_file
+from benchhub_ansible.shown import visible
 
 
 def load_named(name: str) -> LoadedJob:
@@ -66,7 +67,9 @@ def validate(context: click.Context, jobs: tuple[str, ...], *, as_json: bool) ->
     for name, loaded in valid:
         job = loaded.job
         click.echo(
-            f"{name}: valid ({job.name}: {len(job.stages)} stages, {sum(node.count for node in job.nodes)} nodes)"
+            visible(
+                f"{name}: valid ({job.name}: {len(job.stages)} stages, {sum(node.count for node in job.nodes)} nodes)"
+            )
         )
 
 

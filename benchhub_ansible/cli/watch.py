@@ -17,6 +17,7 @@ from benchhub_ansible.errors import Diagnostic
 from benchhub_ansible.execution.folder import RunFolder
 from benchhub_ansible.plan.model import Plan
 from benchhub_ansible.reports.text import plain
+from benchhub_ansible.shown import visible, visible_lines, without_colours
 
 _STYLES = {"waiting": "dim", "running": "cyan", "ok": "green", "failed": "bold red", "interrupted": "yellow"}
 #: Lines of the live table that are no stages: head, rule, what is waited for, spare.
@@ -33,8 +34,8 @@ _REASONS = {
 
 
 def told(message: object) -> str:
-    """What a node said, line by line, without what a terminal would obey."""
-    return "\n".join(plain(line, limit=500) for line in str(message).splitlines())
+    """What a node said, line by line, none of them endless."""
+    return "\n".join(plain(without_colours(line), limit=500) for line in str(message).splitlines())
 
 
 class PlainWatch:
@@ -85,7 +86,7 @@ class PlainWatch:
         self._say(text)
 
     def _say(self, text: str) -> None:
-        self._stream.write(f"{time.time() - self._begun:7.1f} s  {text}\n")
+        self._stream.write(f"{time.time() - self._begun:7.1f} s  {visible_lines(text)}\n")
         self._stream.flush()
 
 
@@ -138,13 +139,16 @@ class LiveWatch:
         if entry["event"] in ("stage-begin", "stage-end"):
             self._waiting = ""
         if entry["event"] in ("action", "ansible-task") and (entry.get("failed") or entry.get("status") in _BAD):
-            self._console.print(Text(f"failed: {entry.get('task')}: {told(entry.get('msg'))}", style="red"))
+            self._say(f"failed: {entry.get('task')}: {told(entry.get('msg'))}", style="red")
         if entry["event"] == "stop-asked":
-            self._console.print(Text(_REASONS.get(str(entry["reason"]), str(entry["reason"])), style="yellow"))
+            self._say(_REASONS.get(str(entry["reason"]), str(entry["reason"])), style="yellow")
+
+    def _say(self, text: str, *, style: str) -> None:
+        self._console.print(Text(visible_lines(text), style=style))
 
     def notice(self, text: str) -> None:
         """What is waited for, below the table."""
-        self._waiting = text
+        self._waiting = visible_lines(text)
 
     def _render(self) -> RenderableType:
         board = self._board
@@ -160,10 +164,12 @@ def board_table(board: Board, height: int) -> Table:
     table.add_column("stage")
     table.add_column("time", justify="right")
     for column in board.columns():
-        table.add_column(column, overflow="ellipsis")
+        table.add_column(Text(visible(column)), overflow="ellipsis")
     for row in _window(list(board.rows.values()), max(3, height)):
         style = _STYLES[row.state]
-        table.add_row(Text(row.stage.title, style=style), Text(_took(row), style="dim"), *map(Text, board.cells(row)))
+        table.add_row(
+            Text(visible(row.stage.title), style=style), Text(_took(row), style="dim"), *map(Text, board.cells(row))
+        )
     return table
 
 

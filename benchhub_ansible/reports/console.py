@@ -155,4 +155,4 @@ def _failure(console: Console, failure: Failure) -> None:
         if value:
             console.print(Text(f"  {name}: {text.plain(value, limit=400)}"))
     for line in failure.last_lines[-10:]:
-        console.print(Text(f"  | {text.plain(line)}", style="dim"))
+        console.print(Text(f"  | {text.plain(text.output_line(line))}", style="dim"))

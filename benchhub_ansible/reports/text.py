@@ -7,21 +7,24 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from benchhub_ansible.results.model import Aggregate, Failure, Result, Sample, StageRun
+from benchhub_ansible.shown import visible, without_colours
 from benchhub_ansible.values import format_duration
 
 #: What stands for a value that is not known; never 0.
 MISSING = "missing"
 #: What stands for a time, a name or a count that is not known.
 UNKNOWN = "-"
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 #: What Markdown (and GitHub, which links bare addresses and names) could take for more than text inside a line.
 _MARKDOWN = re.compile(r"[\\`*{}\[\]<>#!|~&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.")
 
+#: Characters of an output's line that are looked at.
+_LINE_LIMIT = 2000
+_BLANK = str.maketrans("\n\t", "  ")
+
 
 def plain(text: object, *, limit: int = 200) -> str:
-    """One line without control characters, escape sequences and direction marks, cut to ``limit``."""
-    shown = _ANSI.sub("", str(text)[: limit * 8])
-    shown = "".join(char if char.isprintable() else " " for char in shown).strip()
+    """One line of printable characters, cut to ``limit``; others are shown as escapes, ends of lines as blanks."""
+    shown = visible(str(text)[: limit * 8].replace("\r\n", "\n").translate(_BLANK)).strip()
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
@@ -30,10 +33,14 @@ def escaped(text: object, *, limit: int = 200) -> str:
     return _MARKDOWN.sub(r"\\\g<0>", plain(text, limit=limit))
 
 
+def output_line(line: str) -> str:
+    """A line that a program printed: without its colours, everything else that is not printable as escapes."""
+    return visible(without_colours(line[:_LINE_LIMIT]).rstrip().expandtabs(4))
+
+
 def fenced(lines: tuple[str, ...], *, limit: int = 300) -> str:
     """Lines as a Markdown code block with a fence longer than any in them."""
-    shown = [_ANSI.sub("", line[: limit * 8]).replace("\t", "    ") for line in lines]
-    shown = ["".join(char if char.isprintable() else " " for char in line)[:limit].rstrip() for line in shown]
+    shown = [output_line(line)[:limit] for line in lines]
     longest = max((len(run) for line in shown for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return "\n".join([f"{fence}text", *shown, fence])
