@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import click
 
-from benchhub_ansible.errors import BenchhubError, ExitCode
+from benchhub_ansible.cli.streams import lasting_streams, output_lost
+from benchhub_ansible.errors import BenchhubError, ExitCode, UsageError
+from benchhub_ansible.shown import visible
 
 
 class Verb(NamedTuple):
@@ -80,7 +82,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ends the process with the exit code of docs/reference/exit-codes.md; nothing else handles errors."""
-    sys.exit(run_cli(arguments))
+    with lasting_streams():
+        code = run_cli(arguments)
+    sys.exit(code)
 
 
 def run_cli(arguments: Sequence[str] | None = None) -> int:
@@ -88,6 +92,8 @@ def run_cli(arguments: Sequence[str] | None = None) -> int:
     try:
         result = cli.main(arguments, prog_name="benchhub", standalone_mode=False)
         sys.stdout.flush()
+        if result is None:  # what such a verb prints is all it does; others have answered by their exit code
+            _check_output()
     except BenchhubError as error:
         click.echo(error.render(), err=True)
         return int(error.exit_code)
@@ -97,21 +103,27 @@ def run_cli(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("benchhub: interrupted", err=True)
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # Who read us has seen enough; Python must not complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.SUCCESS)
     except Exception as error:  # noqa: BLE001 - the last place: a defect of ours, told in one line
         return _defect(error)
     return result if isinstance(result, int) else int(ExitCode.SUCCESS)
 
 
+def _check_output() -> None:
+    cause = output_lost()
+    if cause is not None:
+        raise UsageError(f"the standard output cannot be written: {cause}")
+
+
 def _defect(error: Exception) -> int:
-    descriptor, path = tempfile.mkstemp(prefix="benchhub-defect-", suffix=".txt")
-    with os.fdopen(descriptor, "w") as file:
-        traceback.print_exception(error, file=file)
-    words = " ".join(str(error).split())[:200]
+    words = visible(" ".join(str(error).split())[:200])
     click.echo(f"benchhub: this is a defect of benchhub: {type(error).__name__}: {words}", err=True)
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="benchhub-defect-", suffix=".txt")
+        with os.fdopen(descriptor, "w") as file:
+            traceback.print_exception(error, file=file)
+    except OSError as cause:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        path = f"{where.filename}:{where.lineno} (a file for it cannot be written: {cause.strerror})"
     click.echo(f"      = hint: please report it with the traceback in {path}", err=True)
     return int(ExitCode.DEFECT)
 

@@ -14,7 +14,8 @@ from benchhub_ansible.cli.options import (
     settings_for,
 )
 from benchhub_ansible.cli.run import show_outcome, watch
-from benchhub_ansible.errors import UsageError
+from benchhub_ansible.errors import ExitCode, UsageError
+from benchhub_ansible.shown import visible
 
 _EPILOG = """\b
 Examples:
@@ -49,5 +50,7 @@ def recover(ctx: click.Context, run: str | None, runs_dir: Path | None, *, every
         show_outcome(outcome, as_json=as_json)
         not_cleaned = session.not_cleaned(folder)
         if not_cleaned:
-            click.echo(f"not cleaned: {', '.join(not_cleaned)}; what is left there ends with its lease", err=True)
-            ctx.exit(6)
+            left = visible(", ".join(not_cleaned))
+            click.echo(f"not cleaned: {left}; what is left there ends with its lease", err=True)
+            ctx.exit(ExitCode.NODES)
+    ctx.exit(ExitCode.SUCCESS)

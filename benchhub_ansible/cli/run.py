@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from benchhub_ansible.cli.options import json_option, runs_dir_of, runs_dir_option, settings_for
+from benchhub_ansible.cli.streams import output_lost
 from benchhub_ansible.settings import with_absolute_paths
 from benchhub_ansible.values import format_duration, parse_duration
 
@@ -113,7 +114,15 @@ def watch() -> Any:
 
 
 def show_outcome(outcome: Any, *, as_json: bool) -> None:
-    """The result on stdout, and where all of it lies."""
+    """The result on stdout, and where all of it lies; when nobody can read that, it is told on stderr."""
+    _print_outcome(outcome, as_json=as_json)
+    sys.stdout.flush()
+    cause = output_lost()
+    if cause is not None:
+        click.echo(f"note: the standard output cannot be written ({cause}); see {outcome.folder.report}", err=True)
+
+
+def _print_outcome(outcome: Any, *, as_json: bool) -> None:
     from benchhub_ansible import registry  # noqa: PLC0415
     from benchhub_ansible.results.model import result_to_data  # noqa: PLC0415
 

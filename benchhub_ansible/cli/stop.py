@@ -13,8 +13,9 @@ import click
 
 from benchhub_ansible.cli.options import run_argument, runs_dir_of, runs_dir_option, settings_for
 from benchhub_ansible.cli.run import Duration, show_outcome, watch
-from benchhub_ansible.errors import NodesError, UsageError
+from benchhub_ansible.errors import ExitCode, NodesError, UsageError
 from benchhub_ansible.execution.folder import RunFolder
+from benchhub_ansible.shown import visible
 from benchhub_ansible.values import format_duration
 
 _EPILOG = """\b
@@ -28,7 +29,8 @@ _LIMIT = 900.0
 @run_argument
 @click.option("--timeout", type=Duration(), default=_LIMIT, help="How long to wait for its end (default: 15m).")
 @runs_dir_option
-def stop(run: str | None, runs_dir: Path | None, timeout: float) -> None:
+@click.pass_context
+def stop(ctx: click.Context, run: str | None, runs_dir: Path | None, timeout: float) -> None:
     """End RUN (default: the latest): its services are stopped, its files collected, its nodes given back."""
     from benchhub_ansible import session  # noqa: PLC0415
     from benchhub_ansible.execution.runs import find_run, state  # noqa: PLC0415
@@ -37,8 +39,8 @@ def stop(run: str | None, runs_dir: Path | None, timeout: float) -> None:
     folder = find_run(runs_dir_of(runs_dir, settings), run)
     if folder.alive():
         _ask(folder, timeout)
-        click.echo(f"run {folder.run_id}: {state(folder)}")
-        return
+        click.echo(visible(f"run {folder.run_id}: {state(folder)}"))
+        ctx.exit(ExitCode.SUCCESS)
     if state(folder) != "kept":
         hint = f"finish it with: benchhub recover {folder.run_id}" if state(folder) == "lost" else None
         raise UsageError(f"run {folder.run_id} does not run ({state(folder)})", hint=hint)
@@ -46,6 +48,7 @@ def stop(run: str | None, runs_dir: Path | None, timeout: float) -> None:
     with watch() as observer:
         outcome = session.recover(folder, options, observer)
     show_outcome(outcome, as_json=False)
+    ctx.exit(ExitCode.SUCCESS)
 
 
 def _ask(folder: RunFolder, timeout: float) -> None:

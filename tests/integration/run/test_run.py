@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -323,3 +326,19 @@ def test_a_secret_reaches_the_node_and_no_file(benchhub: Any) -> None:
         if path.is_file():
             assert b"correct-horse" not in path.read_bytes(), path
     assert "it is ***" in (run / "collected/loader-1/units/load/01.out").read_text()
+
+
+@pytest.mark.parametrize(("load", "code"), [("echo wps=1 | tee out.txt", 0), ("exit 3", 1)], ids=["good", "bad"])
+@pytest.mark.parametrize("streams", ["full", "closed"])
+def test_nobody_can_read_of_it(benchhub: Any, streams: str, load: str, code: int) -> None:
+    job = write_job(benchhub.folder, load=load)
+    command = f"{shlex.quote(sys.executable)} -m benchhub_ansible.cli.main run {job.name}"
+    command = {"full": f"{command} >/dev/full 2>&1", "closed": f"{command} 2>&1 | true; exit ${{PIPESTATUS[0]}}"}[
+        streams
+    ]
+    done = subprocess.run(["/bin/bash", "-c", command], cwd=benchhub.folder, check=False, timeout=240)
+    assert done.returncode == code
+    assert verdict(benchhub)[0] == ("success" if code == 0 else "failed")
+    assert events(benchhub, "run-end")
+    assert "dropped" in (benchhub.run_folder() / "collected/db/units/drop-data/01.out").read_text()
+    assert leftovers(benchhub.run_folder().name) == []
