@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import textwrap
+import time
 from typing import Any
 
 import pytest
@@ -75,10 +76,13 @@ def test_it_is_stopped(benchhub: Any, free_port: int, name: str) -> None:
 
 def test_the_daemon_of_the_test_really_gets_away(benchhub: Any, free_port: int) -> None:
     """The case above proves something only if its daemon listens while the stage after it runs."""
-    text = job("daemonises", SERVICES["daemonises"], free_port).replace("sleep 0.5", "sleep 5")
+    text = job("daemonises", SERVICES["daemonises"], free_port).replace("sleep 0.5", "sleep 8")
     (benchhub.folder / "job.yml").write_text(text)
     process = benchhub.start("run", "job.yml")
     benchhub.wait_for(lambda event: event["event"] == "stage-begin" and event["stage"] == "work")
+    deadline = time.monotonic() + 60
+    while not listeners(free_port) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert listeners(free_port)
     assert process.wait(timeout=60) == 0
     assert leftovers(benchhub.run_folder().name, free_port) == []

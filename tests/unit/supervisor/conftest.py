@@ -120,6 +120,12 @@ class Node:
     def output(self, unit: str = "work", name: str = "01.out") -> bytes:
         return (self.dir / ".benchhub" / "units" / unit / name).read_bytes()
 
+    def has_said(self, unit: str, text: bytes) -> bool:
+        """Whether that is all of a unit's output by now; it may not even have begun."""
+        with contextlib.suppress(FileNotFoundError):
+            return self.output(unit) == text
+        return False
+
     @property
     def pid(self) -> int:
         return int((self.dir / ".benchhub" / "pid").read_text())

@@ -43,7 +43,8 @@ def test_one_that_ends_early_has_failed_even_with_code_0(node: Node) -> None:
 
 
 def test_one_that_is_told_to_end_is_stopped(node: Node) -> None:
-    node.service("exec sleep 300")
+    node.service("echo up; exec sleep 300")
+    eventually(lambda: node.has_said("service", b"up\n"), limit=60)
     found = stop(node)
     assert (found["state"], found["signal"], found["told"], found["error"]) == ("stopped", 15, True, None)
     assert node("stop", units=["service", "unknown"])["state"] == "done"

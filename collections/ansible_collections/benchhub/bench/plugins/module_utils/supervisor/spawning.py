@@ -85,8 +85,11 @@ class Context:
     def spawn(self, step, out, err, gate=None):
         """The pid of the step's process; what hinders it is said in its error output, with exit code 126 or 127."""
         sys.stdout.flush()
+        # A TERM that met the child while it still has the monitor's handler would be lost: the command would be killed.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
         pid = os.fork()
         if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
             return pid
         try:
             self._become_command(step, out, err, gate)
@@ -100,6 +103,7 @@ class Context:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
         _redirect(out, err)
         os.umask(0o022)
         source = os.open(step["staged_path"], os.O_RDONLY) if step.get("staged_path") else None
