@@ -322,6 +322,8 @@ def teardown_plays(plan: Plan) -> list[Data]:
     plays += [emitter.whole_stage(stage, always=True) for stage in plan.cleanup]
     files = collected(plan)
     arguments: Data = {**({"collect": steps.as_written(files)} if files else {}), "dest": DESTINATION}
+    if groups := becoming(plan):
+        arguments["become_on"] = groups
     name = "Teardown | collect and remove"
     finish: Data = {"name": name, "benchhub.bench.finish": arguments, "run_once": True}
     plays.append(play(name, [ALL_GROUP], [finish], always=True))

@@ -29,6 +29,7 @@ from benchhub_ansible.playbook.portable_tasks import (
     NODE_SCRIPT,
     node_if_there,
     number_text,
+    pack_or_end,
     render,
     service_tasks,
     step_tasks,
@@ -214,7 +215,7 @@ def _bring(plan: Plan) -> list[Data]:
     privileged = _privileged(plan)
     name = "Teardown | bring output and files"
     destination = f"{DESTINATION}/{{{{ inventory_hostname }}}}"
-    pack = node_if_there("pack", {"grace": number_text(GRACE), "limit": str(_FILE_LIMIT)}, [])
+    pack = pack_or_end({"grace": number_text(GRACE), "limit": str(_FILE_LIMIT)})
     tasks: list[Data] = [
         {"name": f"{name} | pack", **pack, **privileged, **_masks(plan), "changed_when": True},
         {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import time
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 import benchhub_ansible.playbook
+from benchhub_ansible.playbook.portable_tasks import pack_or_end
 
 SCRIPT = Path(benchhub_ansible.playbook.__file__).with_name("node.sh")
 
@@ -219,3 +222,33 @@ def test_what_it_does_not_know_it_says(node: Node, arguments: tuple[str, ...]) -
     done = node.call(*arguments)
     assert done.returncode == 70
     assert "what is" in done.stderr
+
+
+def test_where_the_script_was_removed_everything_is_ended_by_its_mark(node: Node) -> None:
+    command = pack_or_end({"grace": "1", "limit": "1000"})["ansible.builtin.command"]["argv"]
+    script = str(node.here / "node.sh")
+    argv = [script if "{{" in part else part for part in command]
+    service = node.service("sh", "-c", "setsid sleep 300 & exec sleep 300")
+    try:
+        deadline = time.monotonic() + 60
+        while len(marked(node)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        shutil.rmtree(node.here)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert marked(node) == []
+    finally:
+        service.kill()
+        service.wait()
+
+
+def marked(node: Node) -> list[int]:
+    mark = f"BENCHHUB_UNIT={node.run}/db/".encode()
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            running = b"State:\tZ" not in environ.with_name("status").read_bytes()
+            if running and mark in environ.read_bytes():
+                found.append(int(environ.parent.name))
+    return found

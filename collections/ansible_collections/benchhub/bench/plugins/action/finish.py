@@ -10,7 +10,8 @@ from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import FI
 from ansible_collections.benchhub.bench.plugins.plugin_utils.ending import (
     INLINE_LIMIT,
     bring_home,
-    remove_leftovers,
+    check_removed,
+    end_leftovers,
 )
 from ansible_collections.benchhub.bench.plugins.plugin_utils.outcome import RefusedError
 
@@ -28,11 +29,11 @@ class ActionModule(BenchAction):
         """Does all of it on every slot, whatever fails on another one."""
         slots = self.fleet.targets(failed_too=True)
         patterns = self._patterns(args["collect"])
-        if args["keep"] is not None:
-            calls = {slot: self._keeper(slot, patterns.get(slot, []), args) for slot in slots}
-        else:
-            calls = {slot: self._finisher(slot, patterns.get(slot, []), args) for slot in slots}
-        for slot, facts in self.short_calls(calls, 2 * _PACK_LIMIT).items():
+        make = self._finisher if args["keep"] is None else self._keeper
+        calls = {slot: make(slot, patterns.get(slot, []), args) for slot in slots}
+        self._become_on = set(self.fleet.slots_of(args["become_on"]))
+        self._configs = {}
+        for slot, facts in self.short_calls(calls, 2 * _PACK_LIMIT, ready=self._ready).items():
             self.report.ok(slot, **facts)
 
     def _patterns(self, collect):
@@ -62,18 +63,32 @@ class ActionModule(BenchAction):
             link = self.fleet.link(slot)
             reply = _told(link.call(request))
             if reply.get("error") == "gone":
-                remove_leftovers(link)
-                return {"units": {}, "gone": True}
+                return self._without_supervisor(slot, link)
             facts = {"units": reply.get("units") or {}}
             if destination is not None:
                 facts.update(bring_home(link, reply, destination))
                 if reply.get("inline") is None:
                     reply = _told(link.call({"op": "remove"}))
-            if reply.get("left"):
-                raise RefusedError(f"these could not be removed: {', '.join(reply['left'][:5])}")
+            check_removed(reply)
             return facts
 
         return finish
+
+    def _ready(self, slot):
+        """What is needed should the supervisor be gone; here, because templates are no work for threads."""
+        link = self.fleet.link(slot)
+        config = {
+            "run": self.fleet.required(slot, "benchhub_run_id"),
+            "slot": slot,
+            "dir": link.run_dir.rstrip("/"),
+            "async_dir": link.async_dir(),
+        }
+        self._configs[slot] = config, self.fleet.value(slot, "benchhub_python")
+
+    def _without_supervisor(self, slot, link):
+        if slot in self._become_on:
+            link.as_root()  # the supervisor ran things that the login user can neither see nor end
+        return end_leftovers(link, *self._configs[slot])
 
     def _keeper(self, slot, patterns, args):
         def keep():

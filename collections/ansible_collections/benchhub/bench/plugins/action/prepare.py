@@ -59,24 +59,13 @@ class ActionModule(BenchAction):
         def start():
             link = self.fleet.link(slot)
             config, python = configs[slot]
-            if become and link.connection.become is None:
-                self._as_root(link, config)
+            if become:  # steps without `become` stay the login user's
+                config["login_uid"], config["login_gid"] = link.as_root()
             code, out, err = link.run(bootstrap.script(config, python), source)
             answer = reply(code, out, err)
             return answer, self._clock(link, answer) if answer.get("ok") else None
 
         return start
-
-    @staticmethod
-    def _as_root(link, config):
-        """Goes through become, unless the login user is root already; steps without `become` stay the login user's."""
-        code, out, err = link.run("id -u && id -g")
-        numbers = [line for line in out.decode(errors="replace").split() if line.isdigit()]
-        if code or len(numbers) < 2:
-            raise BadReplyError(f"`id` failed: {err.decode(errors='replace').strip()[-200:]}")
-        config["login_uid"], config["login_gid"] = int(numbers[-2]), int(numbers[-1])
-        if config["login_uid"] != 0:
-            link.with_become()
 
     @staticmethod
     def _clock(link, answer):

@@ -56,13 +56,27 @@ from benchhub_supervisor import boot, wire
 boot.main(wire.loads(sys.argv[3]), one)
 """
 
+#: Takes the program on its standard input too, and keeps it in memory: the disk may be full, the folder is to go.
+_END = """\
+import sys
+if sys.version_info < (3, 8):
+    sys.exit(99)
+import os
+program = os.memfd_create("benchhub")
+with open(program, "wb", closefd=False) as file:
+    file.write(sys.stdin.buffer.read())
+sys.path.insert(0, "/proc/self/fd/%d" % program)
+from benchhub_supervisor import leftovers, wire
+leftovers.main(wire.loads(sys.argv[1]))
+"""
+
 #: On `local` the environment is that of a controller, which ends at last whatever carries its mark; a supervisor is
 #: to be ended by teardown or by its lease alone, with everything below it, in order.
 _SCRIPT = """\
 unset BENCHHUB_CONTROLLER
 for python in {pythons}; do
   command -v "$python" >/dev/null 2>&1 || continue
-  "$python" -I -S -c {start} {folder} {login} {config}
+  "$python" -I -S -c {start} {arguments}
   code=$?
   [ $code -eq 99 ] || exit $code  # 99: too old, the next one may do
 done
@@ -99,10 +113,21 @@ def script(config, python=None):
     ``python`` is the interpreter to prefer on the node; ``config`` is documented in docs/explanation/supervisor.md.
     """
     login = config.get("login_uid")
+    folder, config = str(config["dir"]).rstrip("/"), json.dumps(config)
+    return _script(_START, [folder, "" if login is None else str(login), config], python)
+
+
+def end_script(config, python=None):
+    """The sh script that takes ``program()`` too, ends and removes what a slot holds, and prints one JSON line.
+
+    For a slot whose supervisor is gone. ``config`` is ``run``, ``slot``, ``dir`` and ``async_dir``.
+    """
+    return _script(_END, [json.dumps(config)], python)
+
+
+def _script(start, arguments, python):
     return _SCRIPT.format(
         pythons=(shlex.quote(python) + " " if python else "") + _PYTHONS,
-        start=shlex.quote(_START),
-        folder=shlex.quote(str(config["dir"]).rstrip("/")),
-        login=shlex.quote("" if login is None else str(login)),
-        config=shlex.quote(json.dumps(config)),
+        start=shlex.quote(start),
+        arguments=" ".join(map(shlex.quote, arguments)),
     )

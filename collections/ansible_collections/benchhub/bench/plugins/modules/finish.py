@@ -27,6 +27,11 @@ options:
   keep:
     description: Seconds that services and files stay; nothing is stopped or removed now.
     type: float
+  become_on:
+    description: Groups or slots where the supervisor ran as root, as in M(benchhub.bench.prepare).
+    type: list
+    elements: str
+    default: []
   title:
     description: What messages call this.
     type: str
@@ -50,7 +55,7 @@ RETURN = r"""
 benchhub:
   description: >-
     What was found, for machines. Under C(hosts) each slot has C(status) (V(ok), V(failed) or V(unreachable)),
-    C(error) unless it is ok, and C(units), C(files), C(missing) or C(gone).
+    C(error) unless it is ok, and C(units), C(files), C(missing), C(gone) or C(lost).
   returned: always
   type: dict
   sample: {version: 1, op: finish, hosts: {db: {status: ok, files: 6, missing: []}}}

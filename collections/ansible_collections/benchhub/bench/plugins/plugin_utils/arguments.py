@@ -159,5 +159,6 @@ FINISH = {
     "dest": {"type": "str", "default": ""},
     "limit": {"type": "int", "default": 64 * 2**20},
     "keep": {"type": "float"},
+    "become_on": NAMES,
     "title": {"type": "str"},
 }

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
-import posixpath
-import shlex
 import tempfile
 from pathlib import Path
 
+from ansible_collections.benchhub.bench.plugins.module_utils import bootstrap
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import refusal
 from ansible_collections.benchhub.bench.plugins.plugin_utils.archive import BadArchiveError, unpack
+from ansible_collections.benchhub.bench.plugins.plugin_utils.links import reply
 from ansible_collections.benchhub.bench.plugins.plugin_utils.outcome import RefusedError
 from ansible_collections.benchhub.bench.plugins.plugin_utils.waiting import Waiter, repeated
 
 #: Archives up to this size come back inside the reply, bytes.
 INLINE_LIMIT = 256 * 1024
 
-#: What a supervisor that was killed leaves behind: nothing of it runs any more, only files are there.
-_REMOVE = "if [ -d {d} ]; then rm -rf -- {run}; rmdir -- {parent} 2>/dev/null; fi; true"
+#: What is told of a slot whose supervisor was gone although something of it was still there.
+_LOST = "outputs and files: the supervisor was gone"
 
 
 def stop_units(action, slots, units, title=None):
@@ -38,31 +38,42 @@ def stop_units(action, slots, units, title=None):
     return replies
 
 
-def remove_leftovers(link):
-    """Removes the run folder of a slot whose supervisor is gone."""
-    run = link.run_dir.rstrip("/")
-    parts = {"d": link.supervisor_dir, "run": run, "parent": posixpath.dirname(run)}
-    command = _REMOVE.format(**{key: shlex.quote(value) for key, value in parts.items()})
-    link.run(command)
-
-
-def bring_home(link, reply, destination):
-    """What to record of a reply to pack or finish, its files now below ``destination``; RefusedError when unusable."""
-    try:
-        count = _unpack(link, reply, destination)
-    except (BadArchiveError, ValueError) as error:
-        raise RefusedError(f"what the node collected is unusable: {error}") from error
-    facts = {"files": count, "missing": reply.get("missing") or []}
-    if reply.get("unreadable"):
-        facts["unreadable"] = reply["unreadable"]
+def end_leftovers(link, config, python):
+    """What to record of a slot whose supervisor is gone, once all it left there is ended and removed."""
+    code, out, err = link.run(bootstrap.end_script(config, python), bootstrap.program())
+    answer = reply(code, out, err)
+    if not answer.get("ok"):
+        raise RefusedError(f"what the supervisor left cannot be removed: {refusal(answer)}")
+    check_removed(answer)
+    facts = {"units": {}, "gone": True, "ended": answer["ended"]}
+    if answer["found"]:
+        facts["lost"] = [_LOST]
     return facts
 
 
-def _unpack(link, reply, destination):
-    if reply.get("inline") is not None:
-        return unpack(io.BytesIO(base64.b64decode(reply["inline"])), destination)
+def check_removed(answer):
+    """RefusedError that names what is still on the node."""
+    if answer.get("left"):
+        raise RefusedError(f"these could not be removed: {', '.join(answer['left'][:5])}")
+
+
+def bring_home(link, answer, destination):
+    """What to record of a reply to pack or finish, its files now below ``destination``; RefusedError when unusable."""
+    try:
+        count = _unpack(link, answer, destination)
+    except (BadArchiveError, ValueError) as error:
+        raise RefusedError(f"what the node collected is unusable: {error}") from error
+    facts = {"files": count, "missing": answer.get("missing") or []}
+    if answer.get("unreadable"):
+        facts["unreadable"] = answer["unreadable"]
+    return facts
+
+
+def _unpack(link, answer, destination):
+    if answer.get("inline") is not None:
+        return unpack(io.BytesIO(base64.b64decode(answer["inline"])), destination)
     with tempfile.TemporaryDirectory(prefix="benchhub-") as folder:
         archive = Path(folder, "archive")
-        link.fetch(reply["path"], str(archive))
+        link.fetch(answer["path"], str(archive))
         with archive.open("rb") as stream:
             return unpack(stream, destination)

@@ -19,7 +19,9 @@ _NEEDS_BECOME = 97
 _GONE = 98
 
 #: Runs the supervisor's client. The second test tells "somebody else's" from "not there" (its folder is mode 0700).
-_CALL = "if [ -r {d}/call ]; then exec /bin/sh {d}/call; elif [ -d {d} ]; then exit 97; else exit 98; fi"
+_CALL = (
+    "if [ -r {d}/call ]; then exec /bin/sh {d}/call; elif [ -d {d} ] && ! [ -O {d} ]; then exit 97; else exit 98; fi"
+)
 
 
 class UnreachableError(Exception):
@@ -47,6 +49,22 @@ class Link:
     def with_become(self):
         """Goes through the host's become plugin from now on."""
         self.connection = self._remake(True)
+
+    def as_root(self):
+        """Goes through become from now on, unless it does already or the login user is root; the login's uid and gid.
+
+        (None, None) when the connection goes through become as it is: everything is then that user's.
+        """
+        if self.connection.become is not None:
+            return None, None
+        code, out, err = self.run("id -u && id -g")
+        numbers = [line for line in out.decode(errors="replace").split() if line.isdigit()]
+        if code or len(numbers) < 2:
+            raise BadReplyError(f"`id` failed: {err.decode(errors='replace').strip()[-200:]}")
+        uid, gid = int(numbers[-2]), int(numbers[-1])
+        if uid != 0:
+            self.with_become()
+        return uid, gid
 
     def run(self, command, data=b"\n"):
         """(exit code, stdout, stderr) of a sh command on the node; UnreachableError when it could not be started.

@@ -150,8 +150,9 @@ def _serves(folder):
 def _wipe(config, folder, program):
     """Removes what an earlier supervisor of the same run left; returns what hinders that, or None."""
     if os.path.exists(os.path.join(folder, "pid")):
-        marker = "%s/%s/" % (config["run"], config["slot"])
-        processes.kill_all(lambda: processes.marked(marker))
+        from .leftovers import Leftovers  # noqa: PLC0415 - only when an earlier one was there
+
+        processes.kill_all(Leftovers(config["run"], config["slot"], config["dir"]).processes)
     left = folders.remove_tree(config["dir"], keep=lambda name: name == ".benchhub")
     left += folders.remove_tree(folder, keep=lambda name: name in ("lock", program))
     return "an earlier run's files cannot be removed: %s" % "; ".join(left) if left else None

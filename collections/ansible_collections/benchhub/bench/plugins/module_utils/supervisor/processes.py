@@ -53,14 +53,16 @@ def children(pid):
 
 
 def _children_by_scan(pid):
-    return [child for child in _all() if _parent(child) == pid]
+    return [child for child in every() if parent(child) == pid]
 
 
-def _all():
+def every():
+    """The processes of this machine."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def _parent(pid):
+def parent(pid):
+    """The parent of a process; -1 when it is gone."""
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:
             return int(file.read().rsplit(b")", 1)[1].split()[1])
@@ -87,7 +89,7 @@ def marked(marker):
     """
     wanted = ("%s=%s" % (MARKER, marker)).encode()
     found = []
-    for pid in _all():
+    for pid in every():
         try:
             with open("/proc/%d/environ" % pid, "rb") as file:
                 variables = file.read().split(b"\0")

@@ -112,8 +112,7 @@ def _shut_down(monitor):
     step = monitor.request.get("shutdown")
     if not step or not monitor.alive():
         return
-    out, err = (os.path.join(monitor.folder, name) for name in ("shutdown.out", "shutdown.err"))
-    pid = monitor.spawn(step, out, err)
+    pid = monitor.spawn(step, *(_output(monitor.folder, name) for name in ("shutdown.out", "shutdown.err")))
     limit = time.monotonic() + float(step.get("timeout") or _SHUTDOWN_LIMIT)
     in_time = monitor.until(lambda: monitor.has_ended(pid), limit, even_if_stopping=True)
     if in_time:
@@ -123,3 +122,13 @@ def _shut_down(monitor):
             monitor.gone_by(time.monotonic() + float(monitor.request.get("grace") or _GRACE))
     else:
         monitor.status["shutdown"] = {"rc": None, "signal": None, "error": "did not end in time"}
+
+
+def _output(folder, name):
+    """A file for an output, or nothing: a full disk or a removed folder must not keep a service from being asked."""
+    path = os.path.join(folder, name)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    except OSError:
+        return os.devnull
+    return path

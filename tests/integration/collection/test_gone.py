@@ -1,0 +1,105 @@
+"""Teardown where no supervisor is left: what it ran is ended by its marks, and its folder is removed."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.real
+
+START = """
+- name: Prepare
+  hosts: benchhub
+  gather_facts: false
+  tasks:
+    - name: Prepare
+      benchhub.bench.prepare:
+        lease: 300
+      run_once: true
+    - name: Service
+      benchhub.bench.service:
+        name: busy
+        shell: setsid sleep 400 & exec sleep 400
+      async: 300
+      poll: 0
+      run_once: true
+    - name: Steps
+      benchhub.bench.start:
+        unit: u
+        steps: [{name: long, shell: exec sleep 400}]
+        join: false
+      run_once: true
+"""
+
+FINISH = """
+- name: Teardown
+  hosts: benchhub
+  gather_facts: false
+  tasks:
+    - name: Stop
+      benchhub.bench.stop:
+        services: [busy]
+        stages: true
+      run_once: true
+    - name: Finish
+      benchhub.bench.finish:
+        dest: "{{ playbook_dir }}/collected"
+      run_once: true
+"""
+
+
+@pytest.fixture(params=["local", "ssh"])
+def site(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue("local") if request.param == "local" else request.getfixturevalue("over_ssh")()
+
+
+def folders(site: Any) -> list[Path]:
+    found = sorted(site.nodes.rglob(".benchhub"))
+    assert len(found) == 3
+    return found
+
+
+def family(folder: Path) -> list[psutil.Process]:
+    """The supervisor, its two monitors, and what these run."""
+    daemon = psutil.Process(int((folder / "pid").read_text()))
+    deadline = time.monotonic() + 60
+    while len(found := [daemon, *daemon.children(), *daemon.children(recursive=True)]) < 1 + 2 + 2 + 2 + 1:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    return [daemon, *daemon.children(recursive=True)]
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != "zombie" for process in processes)
+
+
+def kill(folder: Path) -> None:
+    daemon = psutil.Process(int((folder / "pid").read_text()))
+    monitors = daemon.children()
+    daemon.suspend()
+    for process in (*monitors, daemon):
+        process.kill()
+
+
+@pytest.mark.parametrize("how", ["killed", "removed"])
+def test_nothing_stays(how: str, site: Any) -> None:
+    assert site.play(START, around=False).code == 0
+    started = [process for folder in folders(site) for process in family(folder)]
+    for folder in folders(site):
+        if how == "killed":
+            kill(folder)
+        else:
+            shutil.rmtree(folder)
+    played = site.play(FINISH, around=False)
+    assert played.code == 0, played.output
+    for host in played.hosts("Finish").values():
+        assert host["gone"]
+        assert host["ended"] >= 3
+        assert host["lost"] == ["outputs and files: the supervisor was gone"]
+    assert gone(started)
+    site.assert_nothing_left()
