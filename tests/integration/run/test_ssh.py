@@ -81,3 +81,19 @@ def test_killed_and_recovered_on_ssh_nodes(benchhub: Any, farm: SshFarm) -> None
     assert done.returncode == 0, done.stdout
     assert benchhub.result()["verdict"]["status"] == "interrupted"
     assert leftovers(benchhub.run_folder().name) == []
+
+
+def test_kept_ssh_nodes_end_at_their_time(benchhub: Any, farm: SshFarm) -> None:
+    """Processes and files are gone then, although nobody speaks to the nodes any more."""
+    done = benchhub.call(
+        "run", _job(benchhub), "--on", f"inventory:{farm.inventory}", "--keep", "--keep-for", "4s", "--json"
+    )
+    assert done.returncode == 0, done.stdout
+    run = benchhub.run_folder()
+    (kept,) = [event for event in benchhub.journal() if event["event"] == "kept"]
+    assert leftovers(run.name, patience=90) == []
+    assert kept["until"] - 1 <= time.time()
+    assert (run / "collected/loader-1/units/load/01.out").exists()
+    after = benchhub.call("recover", run.name)
+    assert after.returncode == 0, after.stdout
+    assert leftovers(run.name) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,11 +11,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from .conftest import Node, all_gone, eventually
+
+LIVE = {"kind": "file", "target": "nowhere", "interval": 0.1, "failures": 1}
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")
 
@@ -176,7 +180,8 @@ def test_a_controller_can_come_back_in_time(tmp_path: Path, python: str) -> None
         node.service("exec sleep 300")
         eventually(lambda: not node.members())
         unit = node("status", lease=20)["units"]["service"]
-        assert (unit["state"], unit["reason"]) == ("stopped", "no controller renewed the lease")
+        assert (unit["state"], unit["reason"]) == ("failed", "no controller renewed the lease")
+        assert (unit["ended_by"], unit["told"]) == ("lease", False)
         time.sleep(2)
         assert node("clock")["ok"]
     finally:
@@ -193,9 +198,58 @@ def test_a_waiting_call_renews_the_lease_and_a_dead_one_does_not(short: Node) ->
     eventually(lambda: not short.dir.exists())
 
 
+def test_what_was_kept_ends_at_its_time_and_no_call_puts_that_off(node: Node) -> None:
+    node.service("exec sleep 300")
+    members = [psutil.Process(node.pid), *node.members()]
+    assert node("hold", seconds=1.5)["ok"]
+    assert node("clock", lease=300)["ok"]
+    waiting = node.begin("wait", units=["service"], bound=60)
+    reply = node.answer(waiting, limit=60)
+    assert reply["units"]["service"]["state"] == "stopped"
+    assert reply["units"]["service"]["ended_by"] == "hold"
+    eventually(lambda: not node.dir.parent.exists(), 60)
+    eventually(lambda: all_gone(members), 60)
+
+
+@pytest.mark.parametrize(
+    ("how", "by"), [("deadline", "deadline"), ("live", "live"), ("monitor", "sigterm"), ("call", "request")]
+)
+def test_the_status_says_who_ended_a_service(node: Node, how: str, by: str) -> None:
+    keys: dict[str, Any] = {"deadline": {"deadline": 0.5}, "live": {"live": LIVE}}.get(how, {})
+    node.service("exec sleep 300", **keys)
+    eventually(lambda: len(node.members()) >= 2, 60)
+    if how == "monitor":
+        monitor(node).terminate()
+    elif how == "call":
+        assert node("stop", units=["service"], bound=60)["state"] == "done"
+    eventually(lambda: node("status")["units"]["service"]["end"], 60)
+    unit = node("status")["units"]["service"]
+    assert unit["ended_by"] == by
+    assert unit["told"] is (by == "request")
+    assert unit["state"] == ("stopped" if by == "request" else "failed")
+    assert bool(unit["error"]) is (by != "request")
+
+
+def test_the_status_says_what_ended_a_step(tmp_path: Path, python: str) -> None:
+    node = Node(tmp_path, python, retention=120)
+    try:
+        assert node.boot()["ok"]
+        run(node, "exec sleep 300")
+        status = node.folder / "units/work/status.json"
+        eventually(status.exists, 60)
+        os.kill(node.pid, signal.SIGTERM)
+        eventually(lambda: '"state": "failed"' in status.read_text(), 60)
+        found = json.loads(status.read_text())
+        assert found["ended_by"] == "sigterm"
+        assert found["error"] == found["steps"][0]["error"] == "the supervisor was told to end"
+        assert found["steps"][0]["state"] == "killed"
+    finally:
+        node.close()
+
+
 def test_hold(short: Node) -> None:
     short.service("exec sleep 300")
-    assert short("hold", until=time.time() + 30)["ok"]
+    assert short("hold", seconds=30)["ok"]
     time.sleep(2.6)
     assert short("status")["units"]["service"]["state"] == "running"
 

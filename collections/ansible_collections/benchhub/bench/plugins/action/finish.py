@@ -97,9 +97,9 @@ class ActionModule(BenchAction):
             if args["dest"]:
                 reply = _told(link.call(self._pack("pack", patterns, args)), gone=False)
                 facts.update(bring_home(link, reply, Path(args["dest"], slot)))
-            until = time.time() + args["keep"]
-            _told(link.call({"op": "hold", "until": until}), gone=False)
-            return {**facts, "until": until}
+            # in seconds, not as an instant: the node's clock may be another
+            _told(link.call({"op": "hold", "seconds": args["keep"]}), gone=False)
+            return {**facts, "until": time.time() + args["keep"]}
 
         return keep
 

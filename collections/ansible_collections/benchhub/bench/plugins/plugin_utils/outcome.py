@@ -94,9 +94,10 @@ def step_failure(unit, status, lines=None):
 def service_failure(name, status):
     """What to tell of a service that ended before it was told to, or that its live check found dead."""
     error = status.get("error")
-    said = error if error and status.get("told") else f"{_ending(status)} before it was told to end"
-    if error and error not in said:
-        said += f" ({error})"
+    if error and status.get("ended_by"):
+        said = f"was ended: {error}"  # how it then ended says nothing
+    else:
+        said = f"{_ending(status)} before it was told to end" + (f" ({error})" if error else "")
     return f"service {name} {said}{_lines(status.get('tail'))}"
 
 

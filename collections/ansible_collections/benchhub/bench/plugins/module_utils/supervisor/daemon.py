@@ -66,6 +66,7 @@ class Daemon:
         self.replies = Replies(self)
         self.requests = Requests(self)
         self._terminated = False
+        self.held = False  # the controller has said until when everything stays
 
     # -- descriptors and children ---------------------------------------------------------------------------------
 
@@ -148,7 +149,7 @@ class Daemon:
         """A monitor died: what it watched is ours now (subreaper), and is ended."""
         marker = "%s/%s/%s" % (self.config["run"], self.config["slot"], unit.name)
         processes.kill_all(lambda: self._strays() + processes.marked(marker))
-        unit.status.update(state="failed", error="its monitor was killed", end=time.time())
+        unit.status.update(state="failed", error="its monitor was killed", ended_by="monitor", end=time.time())
         for record in unit.status.get("steps") or []:
             if record["state"] in ("running", "pending"):
                 record["state"] = "killed" if record["state"] == "running" else "not-run"
@@ -204,7 +205,7 @@ class Daemon:
         if self.expired_at is not None:
             if not self.requests.stopping():
                 times.append(self.expired_at + self._retention)
-        elif not self.requests.blocked():
+        elif not self._renewed():
             times.append(self.lease_until)
         return min([due for due in times if due is not None], default=None)
 
@@ -227,12 +228,19 @@ class Daemon:
             if handler is not None:
                 handler()
 
+    def hold(self, seconds):
+        """Everything stays for so long, whether a controller speaks to it or not; then all of it goes."""
+        self.held = True
+        self.lease_until = time.monotonic() + seconds
+        self._retention = 0.0
+
     def contact(self, lease=None):
-        """A controller lives: its lease begins anew."""
+        """A controller lives: its lease begins anew, unless it has said when everything has to end."""
         if lease is not None:
             self.lease = max(_SHORTEST_LEASE, float(lease))
-        self.lease_until = max(self.lease_until, time.monotonic() + self.lease)
-        self.expired_at = None
+        if not self.held:
+            self.lease_until = max(self.lease_until, time.monotonic() + self.lease)
+            self.expired_at = None
 
     def _check_lease(self):
         now = time.monotonic()
@@ -241,12 +249,23 @@ class Daemon:
                 self.expired_at = now  # the retention begins when all has ended
             elif now >= self.expired_at + self._retention:
                 self.remove()
-        elif self._terminated or (now >= self.lease_until and not self.requests.blocked()):
-            reason = "the supervisor was told to end" if self._terminated else "no controller renewed the lease"
+        elif self._terminated or (now >= self.lease_until and not self._renewed()):
+            by, reason = self._why_now()
             self._terminated = False
             self.expired_at = now
             self.log("%s: ending everything" % reason)
-            self.requests.stop_everything(reason)
+            self.requests.stop_everything(by, reason)
+
+    def _renewed(self):
+        """Whether a controller waits here: as long as it does, it lives."""
+        return self.requests.blocked() and not self.held
+
+    def _why_now(self):
+        if self._terminated:
+            return "sigterm", "the supervisor was told to end"
+        if self.held:
+            return "hold", "the time for which it was kept is over"
+        return "lease", "no controller renewed the lease"
 
     def terminate(self):
         """SIGTERM: ends as if the lease had run out."""

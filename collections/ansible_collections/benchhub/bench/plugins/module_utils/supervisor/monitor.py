@@ -13,6 +13,7 @@ _GRACE = 10.0
 #: After KILL the kernel only needs a moment; a process stuck in the kernel is told, not waited for.
 _KILL_LIMIT = 5.0
 _LONGEST_SLEEP = 3600.0
+_NO_SUPERVISOR = "the supervisor was killed"
 
 
 class Monitor:
@@ -39,7 +40,7 @@ class Monitor:
         os.set_blocking(self._wakeup, False)
         os.set_blocking(wake, False)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        signal.signal(signal.SIGTERM, lambda _number, _frame: setattr(self, "stopping", True))
+        signal.signal(signal.SIGTERM, lambda _number, _frame: self.stop("sigterm", "its monitor was told to end"))
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self._poll.register(self._wakeup, select.POLLIN)
         self._owns = processes.become_subreaper()
@@ -59,7 +60,7 @@ class Monitor:
             while data:
                 data = data[os.write(self.reports, data) :]
         except OSError:
-            self.stopping = True  # the daemon is gone
+            self.stop("supervisor", _NO_SUPERVISOR)
 
     def _complain(self, text):
         try:
@@ -72,6 +73,16 @@ class Monitor:
         self.report(state=state, end=time.time(), **changes)
 
     # -- events -------------------------------------------------------------------------------------------------
+
+    def stop(self, by, reason=None):
+        """The unit has to end; the first who says so is noted."""
+        if not self.stopping:
+            self.stopping = True
+            self.status.update(ended_by=by, told=by in status.TOLD, reason=reason)
+
+    def why(self):
+        """What to say of a unit, or a step of it, that had to end."""
+        return self.status.get("reason") or "ended on request"
 
     def watch(self, descriptor):
         """``until`` looks again whenever this descriptor has something."""
@@ -111,15 +122,13 @@ class Monitor:
         data = os.read(self.commands, 65536)
         if not data:  # the daemon is gone: nobody will tell this unit to end, so it ends now
             self._poll.unregister(self.commands)
-            self.stopping = True
+            self.stop("supervisor", _NO_SUPERVISOR)
             return
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             command = wire.loads(line)
             if command.get("stop"):
-                self.stopping = True
-                self.status["told"] = True
-                self.status["reason"] = command.get("reason")
+                self.stop(command["by"], command.get("reason"))
             if command.get("release") is not None:
                 self.release_at = command["release"]
 

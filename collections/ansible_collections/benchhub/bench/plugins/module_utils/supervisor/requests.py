@@ -58,7 +58,7 @@ class Requests:
         return operation
 
     def blocked(self):
-        """Whether a controller waits here: as long as it does, it lives."""
+        """Whether a call waits here."""
         return bool(self._blocked)
 
     def changed(self):
@@ -122,10 +122,10 @@ class Requests:
         return {"ok": True, "now": time.time()}
 
     def _op_hold(self, _client, request):
-        until = seconds(request, "until", None)
-        if until is None:
-            raise Refused("hold needs until, an instant")
-        self._daemon.lease_until = time.monotonic() + max(0.0, until - time.time())
+        left = seconds(request, "seconds", None)
+        if left is None:
+            raise Refused("hold needs seconds")
+        self._daemon.hold(max(0.0, left))
         return {"ok": True}
 
     def _op_status(self, _client, _request):
@@ -252,9 +252,9 @@ class Requests:
         units = list(self._daemon.units.values())[::-1]
         return [u for u in units if u.kind == "steps"] + [u for u in units if u.kind == "service"]
 
-    def stop_everything(self, reason):
+    def stop_everything(self, by, reason):
         """Ends all units in order without a client; ``stopping`` says whether that goes on."""
-        self._ending = Stopping(self._in_reverse(), reason)
+        self._ending = Stopping(self._in_reverse(), by, reason)
         self.changed()
 
     def stopping(self):

@@ -9,6 +9,7 @@ from . import jobfile, processes, status
 _SHUTDOWN_LIMIT = 30.0
 _GRACE = 10.0
 _LIVE_INTERVAL = 5.0
+_OVERDUE = "its deadline passed"
 
 
 def run(monitor, _gate):
@@ -22,16 +23,17 @@ def run(monitor, _gate):
     problem = _watch(monitor, main)
     if problem is None and monitor.stopping:
         _shut_down(monitor)
+    elif problem is not None and not monitor.stopping:
+        monitor.status["ended_by"] = "deadline" if problem == _OVERDUE else "live"
     left = not monitor.end_all(request.get("grace") or _GRACE)
     monitor.reap()
     _note_exit(monitor, main)
-    told = monitor.status["told"] or (monitor.stopping and problem is None)
-    state = "stopped" if told and problem is None else "failed"
-    changes = {"told": told}
+    state = "stopped" if monitor.status["told"] and problem is None else "failed"
+    changes = {}
     if left:
         changes["error"] = "some of its processes could not be ended"
-    elif problem or state == "failed":
-        changes["error"] = problem
+    elif state == "failed":
+        changes["error"] = problem or monitor.status.get("reason")
     if state == "failed":
         changes["tail"] = status.tail([err, out])
     monitor.ended(state, **changes)
@@ -64,7 +66,7 @@ def _watch(monitor, main):
         if monitor.until(lambda: _over(monitor, main), wake) or monitor.stopping:
             return None
         if monitor.deadline is not None and time.monotonic() >= monitor.deadline:
-            return "its deadline passed"
+            return _OVERDUE
         if live is None:
             continue
         problem = _probe(monitor, live)

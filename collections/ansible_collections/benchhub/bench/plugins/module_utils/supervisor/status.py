@@ -7,6 +7,9 @@ from . import wire
 #: A unit in one of these states runs no more.
 ENDED = ("ok", "failed", "stopped", "killed")
 
+#: ``ended_by``: who ended a unit, None when it ended by itself. A call or the end of a hold had the controller's word.
+TOLD = ("request", "hold")
+
 _TAIL_BYTES = 16 * 1024
 _LINE_LIMIT = 500
 
@@ -23,6 +26,7 @@ def new(unit, kind, steps):
         "cpu": 0.0,
         "ours_cpu": 0.0,
         "told": False,
+        "ended_by": None,
         "pid": None,
         "exit": None,
         "signal": None,

@@ -36,12 +36,12 @@ def _grace(steps):
 def _error(monitor, state):
     if state == "ok":
         return None
-    if monitor.status["told"]:
-        return monitor.status.get("reason") or "ended on request"
+    if monitor.stopping:
+        return monitor.why()
     for record in monitor.status["steps"]:
         if record["state"] in ("failed", "timeout", "killed"):
             return record.get("error") or "step %d %r failed" % (record["index"], record["name"])
-    return "the supervisor was ended"
+    return "it did not end well"
 
 
 def _run_step(monitor, step, record, gate):
@@ -125,7 +125,9 @@ def _try(monitor, step, record, gate):
     if not in_time:
         told = monitor.stopping
         record["state"] = "killed" if told else "timeout"
-        record["error"] = "ended on request" if told else _timeout_error(step, monitor)
+        record["error"] = monitor.why() if told else _timeout_error(step, monitor)
+        if not told and _overdue(monitor.deadline):
+            monitor.status["ended_by"] = "deadline"
     else:
         record["state"] = "ok" if record["rc"] == 0 else "failed"
 
@@ -153,7 +155,7 @@ def _released(monitor, record, gate, pid):
     started = _started(monitor, gate, pid)
     if started is None and monitor.stopping:
         monitor.end_all(0)  # it sleeps until its instant
-        record.update(state="killed", error="ended on request")
+        record.update(state="killed", error=monitor.why())
         return False
     record.update(state="running", start=started)
     monitor.status["together"] = {

@@ -10,10 +10,10 @@ from . import processes, wire
 class Stopping:
     """Ends units one after the other, each fully before the next; run-and-finish units all at once."""
 
-    def __init__(self, units, reason=None):
+    def __init__(self, units, by="request", reason=None):
         self._units = list(units)
         self._told = set()
-        self._reason = reason
+        self._command = {"stop": True, "by": by, "reason": reason}
 
     def over(self):
         """Tells the next units to end; True when all have."""
@@ -24,7 +24,7 @@ class Stopping:
             for unit in batch:
                 if unit.name not in self._told:
                     self._told.add(unit.name)
-                    unit.tell(stop=True, reason=self._reason)
+                    unit.tell(**self._command)
             if not all(unit.gone for unit in batch):
                 return False
             self._units = [unit for unit in self._units if unit not in batch]
