@@ -215,8 +215,8 @@ def test_what_was_kept_ends_at_its_time_and_no_call_puts_that_off(node: Node) ->
     ("how", "by"), [("deadline", "deadline"), ("live", "live"), ("monitor", "sigterm"), ("call", "request")]
 )
 def test_the_status_says_who_ended_a_service(node: Node, how: str, by: str) -> None:
-    keys: dict[str, Any] = {"deadline": {"deadline": 0.5}, "live": {"live": LIVE}}.get(how, {})
-    node.service("exec sleep 300", **keys)
+    limits: dict[str, dict[str, Any]] = {"deadline": {"deadline": 0.5}, "live": {"live": LIVE}}
+    node.service("exec sleep 300", **limits.get(how, {}))
     eventually(lambda: len(node.members()) >= 2, 60)
     if how == "monitor":
         monitor(node).terminate()
