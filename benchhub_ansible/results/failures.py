@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from benchhub_ansible.plan.model import Plan, PlannedStage, PlannedTask
 from benchhub_ansible.results import fields
 from benchhub_ansible.results.model import Clock, Failure, Service, StageRun, Step
 from benchhub_ansible.results.record import RunRecord
+from benchhub_ansible.results.services import lost_services
 from benchhub_ansible.results.stages import FAILED_STATES, is_of_task
 from benchhub_ansible.results.units import Unit, stage_units, steps_of_tasks
 
@@ -41,7 +43,8 @@ def failures(
     for stage in (*plan.stages(), *plan.cleanup):
         found.extend(_stage_failures(record, plan, stage, runs[stage.id]))
     tasks = {task.id: (stage, task) for stage, task in plan.services()}
-    found.extend(_service_failure(record, plan, tasks, service) for service in services if service.died)
+    found.extend(_service_failure(record, plan, *tasks[service.task], service) for service in services if service.died)
+    found.extend(_lost_service_failures(record, plan, runs, services))
     found.extend(_node_failures(record))
     if not found:
         found.extend(_ansible_failures(record))
@@ -127,21 +130,37 @@ def _how(state: str, exit_code: int | None, signal: int | None, error: str | Non
     return f"failed: {error}" if error else "failed"
 
 
-def _service_failure(
-    record: RunRecord, plan: Plan, tasks: Mapping[str, tuple[PlannedStage, PlannedTask]], service: Service
-) -> Failure:
-    stage, task = tasks[service.task]
-    status = record.statuses.get((service.slot, service.name), {})
-    how = f"exit code {service.exit_code}" if service.exit_code is not None else f"signal {service.signal}"
-    message = f"{service.slot}: service {service.name!r} "
+def _lost_service_failures(
+    record: RunRecord, plan: Plan, runs: Mapping[str, StageRun], services: tuple[Service, ...]
+) -> Iterator[Failure]:
+    """Services that were told to end while a stage still needed them, by whomever: each once, with the first stage."""
+    tasks = {task.id: (stage, task) for stage, task in plan.services()}
+    told: set[tuple[str, str]] = set()
+    for stage, service in lost_services(record, plan, tuple(runs.values()), services).items():
+        if service.died or runs[stage].status not in ("ok", "failed") or (service.slot, service.name) in told:
+            continue
+        told.add((service.slot, service.name))
+        reason = fields.text(record.statuses.get((service.slot, service.name), {}).get("reason"))
+        how = f"was ended while stage {runs[stage].title!r} ran" + (f": {reason}" if reason else "")
+        found = _service_failure(record, plan, *tasks[service.task], service)
+        message = f"{service.slot}: service {service.name!r} {how}"
+        yield replace(found, message=message, time=service.stop_at or service.end)
+
+
+def _how_it_ended(service: Service) -> str:
     if service.exit_code is None and service.signal is None:
-        message += f"failed: {service.error or 'it ended without saying why'}"
-    else:
-        message += f"ended before it was told to, with {how}"
-        message += f" ({service.error})" if service.error else ""
+        return f"failed: {service.error or 'it ended without saying why'}"
+    how = f"exit code {service.exit_code}" if service.exit_code is not None else f"signal {service.signal}"
+    return f"ended before it was told to, with {how}" + (f" ({service.error})" if service.error else "")
+
+
+def _service_failure(
+    record: RunRecord, plan: Plan, stage: PlannedStage, task: PlannedTask, service: Service
+) -> Failure:
+    status = record.statuses.get((service.slot, service.name), {})
     return Failure(
         kind="service",
-        message=message,
+        message=f"{service.slot}: service {service.name!r} {_how_it_ended(service)}",
         stage=stage.id,
         stage_title=stage.title,
         task=task.id,

@@ -160,6 +160,7 @@ class Service:
     exit_code: int | None = None
     signal: int | None = None
     told: bool | None = None
+    stop_at: float | None = None
     died: bool = False
     error: str | None = None
     log: str | None = None

@@ -58,6 +58,22 @@ class RunRecord:
         return next(self.named(*names), {})
 
     @cached_property
+    def broken_off(self) -> float | None:
+        """When the end was asked for, or a controller that nobody asked was heard of last; None while it lives."""
+        asked = fields.number(self.first("stop-asked").get("t"))
+        if asked is not None:
+            return asked
+        ended = self.ending is not None and not self.first("recover-begin")
+        if self.running or ended:
+            return None
+        times: list[float] = []
+        for event in self.events:
+            if event.get("event") == "recover-begin":
+                break
+            times += [time for time in [fields.number(event.get("t"))] if time is not None]
+        return max(times, default=None)
+
+    @cached_property
     def stage_events(self) -> Mapping[tuple[str, str], Mapping[str, Any]]:
         """The first ``stage-begin`` and ``stage-end`` of every stage, by (event, stage id)."""
         found: dict[tuple[str, str], Mapping[str, Any]] = {}

@@ -13,6 +13,7 @@ from benchhub_ansible.job.model import Metric
 from benchhub_ansible.plan.model import Plan, PlannedStage, PlannedTask
 from benchhub_ansible.results.model import Aggregate, Sample, Service, StageRun, Step, Summary
 from benchhub_ansible.results.record import Reading, RunRecord
+from benchhub_ansible.results.services import lost_services
 
 _FUNCTIONS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "sum": sum,
@@ -27,14 +28,14 @@ def samples(
 ) -> tuple[Sample, ...]:
     """One sample per metric, stage run and slot, in the order of the plan."""
     runs = {stage.id: stage for stage in stages}
+    lost = lost_services(record, plan, stages, services)
     found: list[Sample] = []
     for stage in (*plan.stages(), *plan.cleanup):
         run = runs[stage.id]
         steps = {(step.task, step.slot): step for step in run.steps}
-        died = _died_during(run, services)
         for task in stage.tasks:
             for slot in stage.slots if task.metrics else ():
-                doubt = _doubt(run, steps.get((task.id, slot)), died)
+                doubt = _doubt(run, steps.get((task.id, slot)), lost.get(stage.id))
                 found.extend(_task_samples(record, run, task, slot, doubt))
     return tuple(found)
 
@@ -78,27 +79,18 @@ def _out_of_bounds(metric: Metric, value: float | None) -> str | None:
     return None
 
 
-def _doubt(run: StageRun, step: Step | None, died: str | None) -> str | None:
+def _doubt(run: StageRun, step: Step | None, lost: Service | None) -> str | None:
     """Why no value of this step can be trusted, or None."""
     if run.status == "not-run":
         return "the stage did not run"
     if step is not None and step.state != "ok":
         return f"the step is {step.state}, not ok"
-    if died is not None:
-        return died
+    if lost is not None:
+        how = "died" if lost.died else "was ended while the stage ran"
+        return f"service {lost.name} on {lost.slot} {how}"
     if run.status == "interrupted":
         return "the stage was interrupted"
     return "a step of the stage failed" if run.status == "failed" else None
-
-
-def _died_during(run: StageRun, services: tuple[Service, ...]) -> str | None:
-    """Which service died before the stage was over; one that died even earlier was not there for the stage at all."""
-    for service in services:
-        if service.died and run.start is not None:
-            over = run.end is not None and service.end is not None and service.end > run.end
-            if not over:
-                return f"service {service.name} on {service.slot} died"
-    return None
 
 
 # -- over slots -----------------------------------------------------------------------------------------------------

@@ -182,9 +182,15 @@ def _status(record: RunRecord, stage: PlannedStage, steps: tuple[Step, ...], *, 
         return "not-run"
     if states and states == {"skipped"} and len(steps) == len(stage.tasks) * len(stage.slots):
         return "skipped"
-    if states <= _DONE_STATES and (told == "ok" or not any(task.long for task in stage.tasks)):
+    undisturbed = told == "ok" or _ended_before(steps, record.broken_off)
+    if states <= _DONE_STATES and (told == "ok" or (undisturbed and not any(task.long for task in stage.tasks))):
         return "ok"
     return "ok" if told == "ok" and not states & {"killed", "running", "pending"} else "interrupted"
+
+
+def _ended_before(steps: tuple[Step, ...], instant: float | None) -> bool:
+    """Whether all steps had ended by then: what ends later, in good order or not, was no longer left to itself."""
+    return instant is None or all(step.end is not None and step.end <= instant for step in steps)
 
 
 # -- start together and quiet ---------------------------------------------------------------------------------------

@@ -342,3 +342,35 @@ def test_nobody_can_read_of_it(benchhub: Any, streams: str, load: str, code: int
     assert events(benchhub, "run-end")
     assert "dropped" in (benchhub.run_folder() / "collected/db/units/drop-data/01.out").read_text()
     assert leftovers(benchhub.run_folder().name) == []
+
+
+def test_a_load_that_ends_between_ctrl_c_and_teardown_is_no_result(benchhub: Any) -> None:
+    go = benchhub.folder / "go"
+    load = f"touch out.txt; until [ -e '{go}' ]; do sleep 0.02; done; echo wps=1"
+    metric = "timeout: 2m, metrics: [{name: wps, regex: 'wps=([0-9]+)'}]"
+    path = write_job(benchhub.folder, load=load)
+    path.write_text(path.read_text().replace("collect: [out.txt]", metric.replace(", ", "\n        ", 1)))
+    process = benchhub.start("run", path)
+    wait_until_loading(benchhub)
+    os.kill(process.pid, signal.SIGINT)
+    benchhub.wait_for(lambda event: event["event"] == "stop-asked")
+    go.touch()  # Ansible is killed by now or will be; a teardown takes half a second to come to the nodes
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    result = benchhub.result()
+    assert {stage["id"]: stage["status"] for stage in result["stages"]}["load"] == "interrupted"
+    assert [sample["valid"] for sample in result["samples"]] == [False, False]
+
+
+def test_a_database_that_its_node_ends_while_the_load_runs_fails_the_run(benchhub: Any) -> None:
+    """No metric would show it."""
+    process = benchhub.start("run", write_job(benchhub.folder), "--var", "seconds=300")
+    wait_until_loading(benchhub)
+    run = benchhub.run_folder().name
+    supervisor = int(Path(f"/tmp/benchhub-{run}/db/.benchhub/pid").read_text())
+    os.kill(supervisor, signal.SIGTERM)  # does what a lease that ran out does
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    (failure,) = [f for f in benchhub.result()["failures"] if f["kind"] == "service"]
+    assert (failure["slot"], failure["task_name"]) == ("db", "serve")
+    assert leftovers(run) == []

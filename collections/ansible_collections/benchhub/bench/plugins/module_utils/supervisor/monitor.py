@@ -78,7 +78,7 @@ class Monitor:
         """The unit has to end; the first who says so is noted."""
         if not self.stopping:
             self.stopping = True
-            self.status.update(ended_by=by, told=by in status.TOLD, reason=reason)
+            self.status.update(ended_by=by, told=by in status.TOLD, reason=reason, stop_at=time.time())
 
     def why(self):
         """What to say of a unit, or a step of it, that had to end."""

@@ -27,6 +27,7 @@ def new(unit, kind, steps):
         "ours_cpu": 0.0,
         "told": False,
         "ended_by": None,
+        "stop_at": None,
         "pid": None,
         "exit": None,
         "signal": None,
