@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import secrets
 import time
 
 import pytest
@@ -38,6 +39,11 @@ def request_of(**counts: int) -> Request:
     return Request(slots=slots, nodes=nodes)
 
 
+def new_run_id() -> str:
+    """The id of a run that no other test has: suites run side by side, on one engine or one cluster."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-contract-{secrets.token_hex(4)}"
+
+
 class SchedulerContract:
     """What must hold of any scheduler, whatever it takes nodes from."""
 
@@ -60,9 +66,11 @@ class SchedulerContract:
         return request_of(database=1, loader=100_000)
 
     @staticmethod
-    def acquire(scheduler: Scheduler, request: Request, run_id: str = "20260101-000000-contract-0000") -> Allocation:
+    def acquire(scheduler: Scheduler, request: Request, run_id: str = "") -> Allocation:
         """An allocation, got without anybody asking for the end."""
-        return scheduler.acquire(request, run_id=run_id, progress=lambda _text: None, cancelled=lambda: False)
+        return scheduler.acquire(
+            request, run_id=run_id or new_run_id(), progress=lambda _text: None, cancelled=lambda: False
+        )
 
     def test_it_says_whether_it_can_work_here(self, scheduler: Scheduler) -> None:
         """``unusable`` is None here, since the suite runs here."""
@@ -132,28 +140,31 @@ class SchedulerContract:
 
     def test_releasing_twice_does_nothing(self, scheduler: Scheduler, satisfiable: Request) -> None:
         """Teardown and recover may both do it."""
-        allocation = self.acquire(scheduler, satisfiable)
+        run_id = new_run_id()
+        allocation = self.acquire(scheduler, satisfiable, run_id)
         scheduler.release(allocation)
         scheduler.release(allocation)
-        scheduler.recover("20260101-000000-contract-0000", allocation)
+        scheduler.recover(run_id, allocation)
 
     def test_what_was_released_can_be_had_again(self, scheduler: Scheduler, satisfiable: Request) -> None:
         """Nothing leaks from one run to the next."""
         first = self.acquire(scheduler, satisfiable)
         scheduler.release(first)
-        second = self.acquire(scheduler, satisfiable, "20260101-000001-contract-0001")
+        second = self.acquire(scheduler, satisfiable)
         scheduler.release(second)
         assert len(second.nodes) == len(satisfiable.slots)
 
     def test_an_intent_without_an_outcome_can_be_recovered(self, scheduler: Scheduler) -> None:
         """The controller died between asking and being told; a run that took nothing is no error."""
-        scheduler.recover("20260101-000002-contract-0002", None)
+        scheduler.recover(new_run_id(), None)
 
     def test_it_lists_its_machines(self, scheduler: Scheduler, satisfiable: Request) -> None:
-        """Those it allocates are among them."""
-        known = {node.name for node in scheduler.nodes()}
+        """Those it has allocated are among them while they are held; some schedulers make them for a run."""
         allocation = self.acquire(scheduler, satisfiable)
-        scheduler.release(allocation)
+        try:
+            known = {node.name for node in scheduler.nodes()}
+        finally:
+            scheduler.release(allocation)
         assert {node.host for node in allocation.nodes} <= known
 
     def test_it_keeps_the_signatures(self, scheduler: Scheduler) -> None:
