@@ -288,10 +288,10 @@ def prepare_file(plan: Plan) -> PlayFile:
     )
 
 
-def collected(plan: Plan) -> dict[str, list[str]]:
+def collected(plan: Plan, stages: Iterable[PlannedStage]) -> dict[str, list[str]]:
     """Group or slot → patterns of the files to bring back: ``collect`` of tasks, and what ``fetch`` names."""
     found: dict[str, dict[str, None]] = {}
-    for stage in (*plan.stages(), *plan.cleanup):
+    for stage in stages:
         for task in stage.tasks:
             wanted = list(task.collect)
             if not task.ansible and "fetch" in (runs := steps.what_runs(plan, task)):
@@ -306,7 +306,10 @@ DESTINATION = "{{ benchhub_collect_dest | default(playbook_dir ~ '/../collected'
 
 
 def teardown_plays(plan: Plan) -> list[Data]:
-    """Stop in reverse order, cleanup stages, then collect and remove; each also when the one before has failed."""
+    """Stop in reverse order, cleanup stages, then collect and remove; each also when the one before has failed.
+
+    Files of the job's stages come home before cleanup stages, which may drop them.
+    """
     # After success no stage runs any more, and no slot is in that group: the play then costs nothing.
     name = "Teardown | end the stages that still run"
     task: Data = {"name": name, "benchhub.bench.stop": {"stages": True}, "run_once": True}
@@ -318,9 +321,19 @@ def teardown_plays(plan: Plan) -> list[Data]:
         task = {"name": name, "benchhub.bench.stop": {"services": services[::-1]}, "run_once": True}
         hosts = dict.fromkeys(host for stage, _ in plan.services() for host in patterns(plan, stage))
         plays.append(play(name, hosts, [task], always=True))
+    stages: tuple[PlannedStage, ...] = (*plan.stages(), *plan.cleanup)
+    if plan.cleanup and (files := collected(plan, plan.stages())):
+        name = "Teardown | collect files"
+        task = {
+            "name": name,
+            "benchhub.bench.collect": {"files": steps.as_written(files), "dest": DESTINATION},
+            "run_once": True,
+        }
+        plays.append(play(name, files, [task], always=True))
+        stages = plan.cleanup
     emitter = Emitter(plan)
     plays += [emitter.whole_stage(stage, always=True) for stage in plan.cleanup]
-    files = collected(plan)
+    files = collected(plan, stages)
     arguments: Data = {**({"collect": steps.as_written(files)} if files else {}), "dest": DESTINATION}
     if groups := becoming(plan):
         arguments["become_on"] = groups

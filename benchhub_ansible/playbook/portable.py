@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from benchhub_ansible.plan.limits import GRACE
 from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage
@@ -164,11 +164,12 @@ def _stop_file(plan: Plan, group: PlannedGroup) -> PlayFile:
 
 
 def teardown_plays(plan: Plan) -> list[Data]:
-    """Stop in reverse order, cleanup stages, then collect and remove; each also when the one before has failed."""
+    """Stop in reverse order, collect, cleanup stages, bring, remove; each also when the one before has failed."""
     services = tuple(task.service or "" for _, task in plan.services())
     plays = _stop_plays(plan, services[::-1], always=True)
+    plays += _collect_plays(plan, plan.stages(), "the files")
     plays += [_stage_play(plan, stage, always=True) for stage in plan.cleanup]
-    plays += _collect_plays(plan)
+    plays += _collect_plays(plan, plan.cleanup, "what the cleanup left")
     plays.append(_play(plan, "Teardown | bring output and files", [ALL_GROUP], _bring(plan), always=True))
     plays.append(_play(plan, "Teardown | remove", [ALL_GROUP], _remove(plan), always=True))
     return plays
@@ -198,12 +199,12 @@ def _masks(plan: Plan) -> Data:
     return {"environment": masks, "no_log": True}
 
 
-def _collect_plays(plan: Plan) -> list[Data]:
+def _collect_plays(plan: Plan, stages: Iterable[PlannedStage], what: str) -> list[Data]:
     """A play for each group or slot with files to bring back."""
     keywords = {**_privileged(plan), **_masks(plan)}
     plays = []
-    for group, wanted in collected(plan).items():
-        name = f"Teardown | collect the files of {group}"
+    for group, wanted in collected(plan, stages).items():
+        name = f"Teardown | collect {what} of {group}"
         command = node_if_there("collect", {"limit": str(_FILE_LIMIT)}, [render(pattern) for pattern in wanted])
         tasks: list[Data] = [{"name": name, **command, **keywords, "changed_when": True}]
         plays.append(_play(plan, name, [group], tasks, always=True))

@@ -8,6 +8,7 @@ from pathlib import Path
 from benchhub_ansible.results import fields
 from benchhub_ansible.results.failures import failures
 from benchhub_ansible.results.folder import read_record
+from benchhub_ansible.results.losses import losses
 from benchhub_ansible.results.model import Clock, JobInfo, Node, Result, StageRun
 from benchhub_ansible.results.record import Ending, RunRecord
 from benchhub_ansible.results.samples import aggregates, samples, summaries
@@ -55,7 +56,7 @@ def from_record(record: RunRecord) -> Result:
         aggregates=totals,
         summaries=summaries(plan, found, totals) if plan else (),
         failures=failed,
-        warnings=(*record.problems, *_warnings(stages)),
+        warnings=(*record.problems, *_warnings(stages), *(losses(record, plan, stages) if plan else ())),
     )
 
 

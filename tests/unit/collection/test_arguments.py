@@ -10,7 +10,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.benchhub.bench.plugins.plugin_utils import arguments
 
-ACTIONS = ("prepare", "start", "join", "service", "wait_for", "stop", "finish")
+ACTIONS = ("prepare", "start", "join", "service", "wait_for", "stop", "collect", "finish")
 KEYS = ("type", "elements", "required", "default", "choices")
 
 

@@ -156,14 +156,15 @@ def test_prepare_names_who_needs_root_and_the_lease() -> None:
 
 def test_teardown_stops_in_reverse_order_cleans_up_and_collects() -> None:
     made = plan(EVERYTHING)
-    unfinished, stop, cleanup, finish = tasks(plays(_files(made)["teardown.yml"]))
+    unfinished, stop, collect, cleanup, finish = tasks(plays(_files(made)["teardown.yml"]))
     assert unfinished["benchhub.bench.stop"] == {"stages": True}
     assert stop["benchhub.bench.stop"]["services"] == [task.service for _, task in made.services()][::-1]
     assert cleanup["benchhub.bench.start"]["unit"] == "drop-data"
-    assert finish["benchhub.bench.finish"]["collect"] == {
+    assert collect["benchhub.bench.collect"]["files"] == {
         "loader": ["/etc/hostname", "out/x.txt"],
         "database": ["out/*.json"],
     }
+    assert "collect" not in finish["benchhub.bench.finish"], "the cleanup stage names no files"
 
 
 def test_a_job_without_services_stops_only_what_a_failure_left_running() -> None:

@@ -166,9 +166,9 @@ def test_teardown_stops_in_reverse_order_and_brings_everything() -> None:
         f"Teardown | stop {task.service}" for _, task in reversed(list(made.services()))
     ]
     assert names[-5:] == [
-        "Drop data",
         "Teardown | collect the files of loader",
         "Teardown | collect the files of database",
+        "Drop data",
         "Teardown | bring output and files",
         "Teardown | remove",
     ]

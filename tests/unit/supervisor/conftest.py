@@ -81,14 +81,17 @@ class Node:
         return answer
 
     def __call__(self, op: str, /, **request: Any) -> dict[str, Any]:
-        return self.answer(self.begin(op, **request))
+        answer = self.answer(self.begin(op, **request))
+        if answer.get("error") == "full":
+            answer = self.answer(self.begin(op, "full", **request))
+        return answer
 
-    def begin(self, op: str, /, **request: Any) -> subprocess.Popen[bytes]:
-        call = self.dir / ".benchhub" / "call"
-        process = subprocess.Popen([*self.prefix, "/bin/sh", str(call)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def begin(self, op: str, how: str = "", /, **request: Any) -> subprocess.Popen[bytes]:
+        command = [*self.prefix, "/bin/sh", str(self.dir / ".benchhub" / "call"), how]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(json.dumps({"op": op, **request}).encode())
+            process.stdin.write(json.dumps({"op": op, **request}).encode() + b"\n")
             process.stdin.close()
         process.stdin = None
         return process

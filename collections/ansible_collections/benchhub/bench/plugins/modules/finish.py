@@ -55,7 +55,7 @@ RETURN = r"""
 benchhub:
   description: >-
     What was found, for machines. Under C(hosts) each slot has C(status) (V(ok), V(failed) or V(unreachable)),
-    C(error) unless it is ok, and C(units), C(files), C(missing), C(gone) or C(lost).
+    C(error) unless it is ok, and C(units), C(files), C(missing), C(unreadable), C(cut), C(lost) or C(gone).
   returned: always
   type: dict
   sample: {version: 1, op: finish, hosts: {db: {status: ok, files: 6, missing: []}}}

@@ -154,6 +154,13 @@ STOP = {
     "title": {"type": "str"},
 }
 
+COLLECT = {
+    "files": {"type": "dict", "required": True},
+    "dest": {"type": "str", "required": True},
+    "limit": {"type": "int", "default": 64 * 2**20},
+    "title": {"type": "str"},
+}
+
 FINISH = {
     "collect": {"type": "dict", "default": {}},
     "dest": {"type": "str", "default": ""},

@@ -16,9 +16,33 @@ from ansible_collections.benchhub.bench.plugins.plugin_utils.waiting import Wait
 
 #: Archives up to this size come back inside the reply, bytes.
 INLINE_LIMIT = 256 * 1024
+#: Packing and sending may take this long on one node, seconds.
+PACK_LIMIT = 1800.0
 
 #: What is told of a slot whose supervisor was gone although something of it was still there.
 _LOST = "outputs and files: the supervisor was gone"
+
+
+def patterns_by_slot(fleet, collect):
+    """What to bring home of each slot, of a mapping slot or group → pattern or patterns."""
+    patterns = {}
+    for name, texts in collect.items():
+        for slot in fleet.slots_of([str(name)]):
+            given = texts if isinstance(texts, list) else [texts]
+            patterns.setdefault(slot, []).extend(fleet.expand(slot, text) for text in given)
+    return patterns
+
+
+def pack_request(op, patterns, args, masks):
+    """The request for an archive of files, of the outputs too unless it is told otherwise."""
+    return {
+        "op": op,
+        "collect": patterns,
+        "limit": args["limit"],
+        "inline": INLINE_LIMIT,
+        "mask": masks,
+        "bound": PACK_LIMIT,
+    }
 
 
 def stop_units(action, slots, units, title=None):
@@ -64,16 +88,24 @@ def bring_home(link, answer, destination):
     except (BadArchiveError, ValueError) as error:
         raise RefusedError(f"what the node collected is unusable: {error}") from error
     facts = {"files": count, "missing": answer.get("missing") or []}
-    if answer.get("unreadable"):
-        facts["unreadable"] = answer["unreadable"]
+    facts.update({key: answer[key] for key in ("unreadable", "cut", "lost") if answer.get(key)})
     return facts
 
 
 def _unpack(link, answer, destination):
     if answer.get("inline") is not None:
         return unpack(io.BytesIO(base64.b64decode(answer["inline"])), destination)
+    if answer.get("path") is None:
+        return 0  # nothing could be packed
     with tempfile.TemporaryDirectory(prefix="benchhub-") as folder:
         archive = Path(folder, "archive")
         link.fetch(answer["path"], str(archive))
         with archive.open("rb") as stream:
             return unpack(stream, destination)
+
+
+def told(reply, *, gone=True):
+    """The reply, when it is ok or (unless told otherwise) says that the supervisor has gone meanwhile."""
+    if reply.get("ok") or (gone and reply.get("error") == "gone"):
+        return reply
+    raise RefusedError(refusal(reply))

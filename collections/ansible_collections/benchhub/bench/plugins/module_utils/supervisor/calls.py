@@ -2,8 +2,9 @@
 
 The supervisor keeps FIFOs ``r.1`` … ``r.8`` ready. A client claims one by creating ``q.N`` exclusively, writes its
 request there and N to the FIFO ``ctl``, and reads its reply from ``r.N``; when all are taken it makes its own FIFO
-(``q.xPID``, ``r.xPID``). When the supervisor dies the FIFO closes and the client says so; when the client dies, the
-supervisor sees an error on the FIFO and drops what it waited for.
+(``q.xPID``, ``r.xPID``). Where no file can be written, because the disk is full, ``call full`` sends the request itself
+through ``ctl`` and reads the reply from ``r.0``. When the supervisor dies the FIFO closes and the client says so; when
+the client dies, the supervisor sees an error on the FIFO and drops what it waited for.
 """
 
 import errno
@@ -12,6 +13,10 @@ import select
 import time
 
 from . import wire
+
+#: The client whose requests come through ``ctl``, and how long they may be.
+_FULL = "0"
+_LONGEST = 1 << 20
 
 #: FIFOs made in advance: a controller has one or two calls open per slot.
 POOL = 8
@@ -26,16 +31,18 @@ gone() { [ "$n" ] || cat > /dev/null; echo '{"ok": false, "error": "gone"}'; exi
 n=
 # a process of that number could be another one by now: the supervisor's own working directory is this folder
 read -r p 2>/dev/null < pid && [ "/proc/$p/cwd" -ef . ] || gone
-set -C
-for n in %s; do { true > q.$n; } 2>/dev/null && break; n=; done
-set +C
-[ "$n" ] || { n=x$$; rm -f q.$n r.$n; mkfifo r.$n || gone; }
-cat > q.$n || {
-  rm -f q.$n
-  echo '{"ok": false, "error": "the request cannot be written on the node: is its disk full?"}'
-  exit 0
-}
-{ [ -p ctl ] && echo $n > ctl; } 2>/dev/null || gone
+if [ "$1" = full ]; then
+  IFS= read -r m
+  n=0
+else
+  set -C
+  for n in %s; do { true > q.$n; } 2>/dev/null && break; n=; done
+  set +C
+  [ "$n" ] || { n=x$$; rm -f q.$n r.$n; mkfifo r.$n || gone; }
+  cat > q.$n || { rm -f q.$n; echo '{"ok": false, "error": "full"}'; exit 0; }
+  m=$n
+fi
+{ [ -p ctl ] && printf '%%s\\n' "$m" > ctl; } 2>/dev/null || gone
 { IFS= read -r l && { [ "$l" != + ] || exec cat; } && printf '%%s\\n' "$l"; } 2>/dev/null < r.$n || gone
 """ % " ".join(str(number) for number in range(1, POOL + 1))
 
@@ -60,7 +67,7 @@ class Caller:
         os.mkfifo(path, 0o600)
         # opened for writing too: otherwise the FIFO would report its end whenever no client is there
         self.control = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        for number in range(1, POOL + 1):
+        for number in range(POOL + 1):
             os.mkfifo(path_of(folder, "r", number), 0o600)
         _put(os.path.join(folder, "call"), CLIENT)
         self._rest = b""
@@ -81,8 +88,12 @@ class Caller:
         except BlockingIOError:
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
-        self._rest = self._rest[-64:]
+        if len(self._rest) > (_LONGEST if self._rest[:1] == b"{" else 64):
+            self._rest = b""
         for line in lines:
+            if line[:1] == b"{":
+                take(_FULL, _read(line))
+                continue
             own = line[:1] == b"x"
             if not line[own:].isdigit() or len(line) > 20 or not (own or 1 <= int(line) <= POOL):
                 continue
@@ -107,8 +118,15 @@ def _request(path):
         with open(path, "r+b") as file:
             data = file.read()
             file.truncate(0)  # it may hold secrets, and its client may wait for long
+    except OSError:
+        return None
+    return _read(data)
+
+
+def _read(data):
+    try:
         return wire.loads(data)
-    except (OSError, ValueError, RecursionError, MemoryError):
+    except (ValueError, RecursionError, MemoryError):
         return None
 
 
@@ -224,9 +242,14 @@ class Replies:
         """A new FIFO for the next client: this one's reader may not have read all of its reply yet."""
         reply, request = (path_of(self._daemon.folder, kind, client) for kind in "rq")
         try:
-            os.unlink(reply)
-            if not client.startswith("x"):
-                os.mkfifo(reply, 0o600)
+            if client.startswith("x"):
+                os.unlink(reply)
+            else:  # beside and renamed: where no new one can be made the old one has to do
+                os.mkfifo(reply + ".new", 0o600)
+                os.rename(reply + ".new", reply)
+        except OSError:
+            pass
+        try:
             os.unlink(request)
         except OSError:
             return

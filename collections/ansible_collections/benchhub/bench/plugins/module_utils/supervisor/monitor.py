@@ -13,6 +13,7 @@ _GRACE = 10.0
 #: After KILL the kernel only needs a moment; a process stuck in the kernel is told, not waited for.
 _KILL_LIMIT = 5.0
 _LONGEST_SLEEP = 3600.0
+_FULL = "no space left on the disk of %s when it ended: what it wrote may be incomplete"
 _NO_SUPERVISOR = "the supervisor was killed"
 
 
@@ -70,6 +71,10 @@ class Monitor:
 
     def ended(self, state, **changes):
         """The last report of a unit; leftovers of its steps may live on until they are told to end."""
+        if status.is_full(self.folder):
+            changes["warning"] = _FULL % self.context.run_dir
+            if changes.get("error"):
+                changes["error"] += " (no space is left on the node's disk)"
         self.report(state=state, end=time.time(), **changes)
 
     # -- events -------------------------------------------------------------------------------------------------

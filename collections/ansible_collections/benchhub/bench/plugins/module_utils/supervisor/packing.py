@@ -12,22 +12,52 @@ from . import wire
 
 _CHUNK = 1 << 20
 _HEAD = 1 << 20
+#: Where there is no room on the disk: so much of each file comes home, and so much of all of them, in bytes.
+_ENDS = 8 << 10
+_HURRIED = 256 << 10
+_TOLD = 20
 _MASK = b"***"
 _OWN_FOLDER = ".benchhub"
 _REGULAR = 0o100000
 
 
 def pack(folder, request, masks, owner=None):
-    """Makes the archive; returns the reply: inline (base64) or path and size, what is missing and what is unreadable.
+    """Makes the archive; returns the reply: inline (base64) or path and size, and what is not in it.
 
-    A file is made in the supervisor's own folder, which nobody else can reach, and moved when it is whole; ``owner`` is
-    the user who has to be able to read it.
+    Up to ``inline`` bytes nothing is written to the disk. A larger archive is made in the supervisor's own folder,
+    which nobody else can reach, and moved when it is whole; ``owner`` is the user who has to be able to read it. Where
+    the disk has no room for it, the ends of all files come inline.
     """
     limit = int(request.get("limit") or 64 << 20)
+    inline = int(request.get("inline", 262144))
     destination = os.path.join(folder, _OWN_FOLDER, "archive.%d" % os.getpid())
+    public = os.path.join(folder, ".archive.tar.gz")
+    lost = []
+    try:
+        _remove(public)  # of an earlier call
+        archive = _Archive(destination, inline)
+        reply = _fill(archive, folder, request, masks, limit)
+    except OSError as error:
+        lost.append("all but the ends of outputs and files: %s: %s" % (folder, error.strerror))
+        _remove(destination)
+        archive = _Archive(None, max(inline, _HURRIED))
+        reply = _fill(archive, folder, request, masks, min(limit, _ENDS))
+        reply["cut"] = []  # all of them were
+    reply["lost"] = lost + reply["lost"]
+    if archive.path is None:
+        reply["inline"] = binascii.b2a_base64(archive.data, newline=False).decode()
+        return reply
+    if owner is not None:
+        os.chown(destination, owner, -1)
+    os.rename(destination, public)
+    return dict(reply, path=public, size=os.path.getsize(public))
+
+
+def _fill(archive, folder, request, masks, limit):
+    """Puts everything into the archive and closes it; what to reply of it."""
     missing = []
-    with _Archive(destination) as archive:
-        for path, name in _outputs(os.path.join(folder, _OWN_FOLDER)):
+    with archive:
+        for path, name in _outputs(os.path.join(folder, _OWN_FOLDER)) if request.get("outputs", True) else ():
             archive.add(path, name, limit, masks)
         for pattern in request.get("collect") or []:
             found = _matches(os.path.join(folder, pattern))
@@ -36,18 +66,20 @@ def pack(folder, request, masks, owner=None):
             for path in found:
                 for file in _files(path):
                     archive.add(file, "files/" + os.path.abspath(file).lstrip("/"), limit, masks)
-    reply = {"ok": True, "missing": missing, "unreadable": archive.unreadable}
-    size = os.path.getsize(destination)
-    if size <= int(request.get("inline", 262144)):
-        with open(destination, "rb") as file:
-            reply["inline"] = binascii.b2a_base64(file.read(), newline=False).decode()
-        os.unlink(destination)
-        return reply
-    if owner is not None:
-        os.chown(destination, owner, -1)
-    public = os.path.join(folder, ".archive.tar.gz")
-    os.rename(destination, public)
-    return dict(reply, path=public, size=size)
+    told = {"missing": missing, "unreadable": archive.unreadable, "cut": archive.cut, "lost": archive.lost}
+    return dict({key: _few(items) for key, items in told.items()}, ok=True)
+
+
+def _few(items):
+    """The first of many: a folder can hold any number of files that cannot be read."""
+    return items if len(items) <= _TOLD else [*items[:_TOLD], "and %d more" % (len(items) - _TOLD)]
+
+
+def _remove(path):
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 def _matches(pattern):
@@ -145,23 +177,36 @@ def _is_regular(facts):
 
 
 class _Archive:
-    def __init__(self, destination):
+    """Bytes in ``data`` while they are few; else the file ``path``. Without a destination what is too much is lost."""
+
+    def __init__(self, destination, inline):
         self._destination = destination
-        handle = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._file = os.fdopen(handle, "wb")
+        self._inline = inline
+        self._file = None
         self._zip = zlib.compressobj(1, zlib.DEFLATED, 31)
+        self.data = bytearray()
+        self.path = None
         self.unreadable = []
+        self.cut = []
+        self.lost = []
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_error):
-        self._write(b"\0" * 1024)
-        self._file.write(self._zip.flush())
-        self._file.close()
+    def __exit__(self, kind, *_error):
+        try:
+            if kind is None:
+                self._write(b"\0" * 1024)
+                self._put(self._zip.flush())
+        finally:
+            if self._file is not None:
+                self._file.close()
 
     def add(self, path, name, limit, masks):
         """Adds one file. Masking changes its length, so what is larger than a chunk is masked into a file first."""
+        if self._destination is None and len(self.data) + limit > self._inline:
+            self.lost.append("%s: there is no room for it" % path)
+            return
         try:
             if not _is_regular(os.lstat(path)):  # looked at first: opening a device can do things
                 if os.path.islink(path):
@@ -182,12 +227,12 @@ class _Archive:
                 self._write(text)
                 self._pad(len(text))
             else:
+                if facts.st_size > limit:
+                    self.cut.append("%s: %d bytes of its middle" % (path, facts.st_size - limit))
                 self._large(file, facts, name, limit, masks)
 
     def _large(self, file, facts, name, limit, masks):
-        beside = self._destination + ".part"
-        with open(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as part:
-            os.unlink(beside)
+        with self._part() as part:
             masker = Masker(masks)
             part.writelines(masker.feed(chunk) for chunk in _kept(file, facts.st_size, limit))
             part.write(masker.end())
@@ -200,6 +245,16 @@ class _Archive:
                     break
                 self._write(chunk)
             self._pad(size)
+
+    def _part(self):
+        if self._destination is None:
+            import io  # noqa: PLC0415 - only where there is no room
+
+            return io.BytesIO()
+        beside = self._destination + ".part"
+        handle = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        os.unlink(beside)
+        return open(handle, "w+b")
 
     def _header(self, name, size, mtime):
         encoded = name.encode("utf-8", "surrogateescape")
@@ -228,7 +283,17 @@ class _Archive:
         self._write(b"\0" * (-size % 512))
 
     def _write(self, data):
-        self._file.write(self._zip.compress(data))
+        self._put(self._zip.compress(data))
+
+    def _put(self, packed):
+        if self._file is None:
+            self.data += packed
+            if self._destination is None or len(self.data) <= self._inline:
+                return
+            handle = os.open(self._destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self._file, self.path = os.fdopen(handle, "wb"), self._destination
+            packed, self.data = self.data, b""
+        self._file.write(packed)
 
 
 def _pax(key, value):

@@ -40,6 +40,8 @@ class Requests:
             reply = self._operation(request)(client, request)
         except Refused as error:
             reply = {"ok": False, "error": str(error)}
+        except OSError as error:
+            reply = {"ok": False, "error": "the node cannot do that: %s" % error}
         except Exception as error:  # noqa: BLE001 - whatever a client sends, the supervisor lives
             reply = {"ok": False, "error": "the request cannot be carried out: %r" % error}
             self._daemon.log(reply["error"])
@@ -283,7 +285,9 @@ class Requests:
             result = state["child"].result
             if result is None or not self._daemon.replies.reachable(client):
                 return None
-            if "inline" in result and not request.get("keep_archive"):
+            if not result["ok"]:  # whatever broke, what runs has ended and what is here has to go
+                result = {"ok": True, "lost": ["outputs and files: %s" % result["error"]]}
+            if "path" not in result and not request.get("keep_archive"):
                 result["left"] = self._daemon.remove()
             return dict(result, units={name: unit.status for name, unit in self._daemon.units.items()})
 

@@ -64,6 +64,15 @@ def write(folder, status):
     os.rename(beside, os.path.join(folder, "status.json"))
 
 
+def is_full(folder):
+    """Whether this user can write nothing more there."""
+    try:
+        facts = os.statvfs(folder)
+    except OSError:
+        return False  # the folder itself is gone
+    return facts.f_blocks > 0 and (facts.f_bfree if os.geteuid() == 0 else facts.f_bavail) == 0
+
+
 def tail(paths, lines=20):
     """The last lines of the first of these files that holds any; long lines are cut, odd bytes replaced."""
     for path in paths:
