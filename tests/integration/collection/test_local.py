@@ -51,6 +51,33 @@ STEPS = """
 """
 
 
+PREPARE_SHORT = """
+- name: Prepare
+  hosts: benchhub
+  gather_facts: false
+  tasks:
+    - name: Prepare
+      benchhub.bench.prepare:
+        lease: 2
+        retention: 60
+      run_once: true
+"""
+
+FINISH_ALL = """
+- name: Teardown
+  hosts: benchhub
+  gather_facts: false
+  tasks:
+    - name: Keep every slot for the teardown
+      ansible.builtin.meta: clear_host_errors
+    - name: Finish
+      benchhub.bench.finish:
+        dest: "{{ playbook_dir }}/collected"
+        collect: {db: ["made/*"]}
+      run_once: true
+"""
+
+
 def test_steps_reach_every_slot_with_references_expanded_and_everything_else_as_it_is(local: Site) -> None:
     played = local.play(play("benchhub", STEPS))
     assert played.code == 0, played.output
@@ -441,4 +468,25 @@ def test_workers_end_with_ansible_playbook_when_it_is_killed(local: Site) -> Non
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
     finished = local.play("\n- name: None\n  hosts: db\n  gather_facts: false\n  tasks: []\n" + FINISH, around=False)
     assert finished.code == 0, finished.output
+    local.assert_nothing_left()
+
+
+def test_the_message_of_a_wait_counts_all_its_tries(local: Site) -> None:
+    """The wait takes several calls: each keeps a node for half a lease at most."""
+    wait = """
+- name: Wait
+  benchhub.bench.wait_for:
+    command: mkdir -p made; echo x >> made/tries; false
+    interval: 0.1
+    timeout: 5
+  run_once: true
+  ignore_errors: true
+"""
+    played = local.play(PREPARE_SHORT + play("db", wait) + FINISH_ALL, around=False)
+    assert played.code == 0, played.output
+    (tries,) = (local.collected / "db").rglob("made/tries")
+    count = len(tries.read_text().split())
+    assert played.hosts("Wait")["db"]["attempts"] == count
+    assert f"({count} tries, the last said: the command ended with exit code 1)" in played.tasks["Wait"]["msg"]
+    assert played.hosts("Wait")["db"]["elapsed"] >= 5
     local.assert_nothing_left()

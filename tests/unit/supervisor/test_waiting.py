@@ -267,3 +267,41 @@ def test_a_wrong_pattern_is_told(node: Node) -> None:
     reply = node("check", kind="log", target="(", service="service", timeout=1, bound=5)
     assert not reply["ok"]
     assert "unterminated subpattern" in reply["error"]
+
+
+def test_a_check_goes_on_between_two_calls_and_counts_all_its_tries(node: Node) -> None:
+    tries = node.dir / "tries"
+    request = {"id": "one", "kind": "command", "target": f"echo x >> '{tries}'; false", "timeout": 3, "interval": 0.1}
+    states, reply = [], node("check", **request, bound=0.5)
+    while reply["state"] == "waiting":
+        states.append(reply["state"])
+        reply = node("check", **request, bound=0.5)
+    assert len(states) >= 2
+    assert reply["state"] == "timeout"
+    assert reply["attempts"] == len(tries.read_text().split())
+    assert reply["elapsed"] >= 3
+    assert node.members() == []
+
+
+def test_a_check_slower_than_a_call_comes_to_its_end(node: Node) -> None:
+    request = {"id": "slow", "kind": "command", "target": "sleep 1.5", "timeout": 60}
+    reply = node("check", **request, bound=0.4)
+    assert reply["state"] == "waiting"
+    while reply["state"] == "waiting":
+        reply = node("check", **request, bound=0.4)
+    assert (reply["state"], reply["attempts"]) == ("ready", 1)
+
+
+def test_a_check_that_nobody_asks_for_any_more_ends(node: Node) -> None:
+    reply = node("check", id="left", kind="command", target="exec sleep 300", timeout=300, bound=0.2)
+    assert reply["state"] == "waiting"
+    assert node.members() != []
+    eventually(lambda: node.members() == [], 60)
+
+
+def test_a_check_ends_with_the_client_that_waits_for_it(node: Node) -> None:
+    client = node.begin("check", id="dead", kind="command", target="exec sleep 300", timeout=300, bound=300)
+    eventually(lambda: len(node.members()) == 2, 60)
+    client.kill()
+    client.communicate()
+    eventually(lambda: node.members() == [], 60)

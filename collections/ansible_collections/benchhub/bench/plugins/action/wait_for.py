@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
+
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction, one_of, refusal
 from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import WAIT_FOR, WAIT_KINDS
 from ansible_collections.benchhub.bench.plugins.plugin_utils.outcome import RefusedError, service_failure
-from ansible_collections.benchhub.bench.plugins.plugin_utils.waiting import Wait, Waiter
+from ansible_collections.benchhub.bench.plugins.plugin_utils.waiting import Wait, Waiter, repeated
 
 #: Argument → the supervisor's name of the check.
 _KINDS = {"port": "tcp", "path": "file", "url": "http", "command": "command", "log": "log"}
@@ -65,6 +67,7 @@ class ActionModule(BenchAction):
         target = f"{_host(expand(slot, args['host']))}:{args['port']}" if given == "port" else expand(slot, args[given])
         request = {
             "op": "check",
+            "id": uuid.uuid4().hex,  # it goes on between two calls
             "kind": "drained" if args["state"] == "drained" else _KINDS[given],
             "target": target,
             "state": {"present": "started", "absent": "stopped"}.get(args["state"], args["state"]),
@@ -81,7 +84,7 @@ class ActionModule(BenchAction):
             request["env"] = {str(key): expand(slot, value) for key, value in args["env"].items()}
         if args["user"] or args["become"]:
             request["user"] = expand(slot, args["user"]) if args["user"] else "root"
-        return Wait(first=request, again=lambda reply: _rest(request, reply))
+        return repeated(request)
 
     def _record(self, slot, reply):
         facts = {key: reply[key] for key in ("state", "elapsed", "attempts", "last_error") if key in reply}
@@ -106,10 +109,3 @@ class ActionModule(BenchAction):
 
 def _host(host):
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def _rest(request, reply):
-    """The same check for the time that is left of it."""
-    left = max(request["interval"], request["timeout"] + request["delay"] - reply.get("elapsed", 0.0))
-    request["timeout"], request["delay"] = left, 0.0
-    return request

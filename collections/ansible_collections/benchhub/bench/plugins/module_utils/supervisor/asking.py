@@ -91,6 +91,8 @@ def check_check(request):
     """Refuses a check of no known kind or without a target."""
     if request.get("kind") not in _CHECK_KINDS or not isinstance(request.get("target"), str):
         raise Refused("a check has a kind (%s) and a target" % ", ".join(_CHECK_KINDS))
+    if not isinstance(request.get("id"), (str, type(None))):
+        raise Refused("the id of a check is a text")
     for key in ("timeout", "interval", "delay", "connect_timeout", "successes", "bound"):
         seconds(request, key, None)
 

@@ -5,7 +5,7 @@ import time
 
 from . import asking, jobfile
 from .asking import Refused, seconds
-from .work import Child, Stopping
+from .work import Child, Polls, Stopping
 
 _BOUND = 30.0
 #: Packing is work, not waiting: it is answered when it is done.
@@ -31,6 +31,7 @@ class Requests:
         self._blocked = []
         self._changed = False
         self._ending = None
+        self._polls = Polls()
 
     # -- the loop's side ------------------------------------------------------------------------------------------
 
@@ -71,11 +72,13 @@ class Requests:
         """When the next waiting call passes its bound."""
         if self._changed:
             return time.monotonic()
-        return min([call.due for call in self._blocked], default=None)
+        times = [call.due for call in self._blocked] + [self._polls.next_due()]
+        return min([due for due in times if due is not None], default=None)
 
     def tick(self):
         """Answers the waiting calls that can be answered."""
         self._changed = False
+        self._polls.tick()
         now = time.monotonic()
         if self._ending is not None and self._ending.over():
             self._ending = None
@@ -206,24 +209,28 @@ class Requests:
         service = self._unit(request["service"]) if request.get("service") else None
         if service is not None:
             request["unit_folder"] = os.path.join(self._daemon.folder, "units", service.name)
-        began = time.monotonic()
-        child = self._child(lambda: _poll(self._daemon.config, request))
+        poll = self._polls.attach(request, lambda: self._child(lambda: _poll(self._daemon.config, request)))
 
         def about(**facts):
             services = {service.name: service.status} if service is not None else {}
-            return dict({"ok": True, "services": services, "elapsed": time.monotonic() - began}, **facts)
+            return dict({"ok": True, "services": services, "elapsed": time.monotonic() - poll.began}, **facts)
 
         def ready():
-            if child.result is not None:
-                return about(**child.result)
-            if service is not None and service.ended:
-                child.end()
-                return about(state="service-died")
-            return None
+            result = poll.child.result
+            if result is None and service is not None and service.ended:
+                result = {"state": "service-died"}
+            if result is None:
+                return None
+            self._polls.forget(poll)
+            return about(**result)
 
-        reply, call = self._block(client, request, ready, lambda: about(state="waiting"))
+        def waiting():
+            self._polls.leave(request, poll)
+            return about(state="waiting")
+
+        reply, call = self._block(client, request, ready, waiting)
         if call is not None:
-            call.dropped = child.end
+            call.dropped = lambda: poll.left_at is None and self._polls.forget(poll)
         return reply
 
     def _child(self, work):

@@ -3,8 +3,12 @@
 import _signal as signal  # the package's own `signal` imports enum: 5 ms of CPU
 import os
 import sys
+import time
 
 from . import processes, wire
+
+#: A controller that gave up a check tells nobody; one that goes on asks again at once. Seconds.
+_LEFT_LIMIT = 10.0
 
 
 class Stopping:
@@ -29,6 +33,58 @@ class Stopping:
                 return False
             self._units = [unit for unit in self._units if unit not in batch]
         return True
+
+
+class Polls:
+    """Checks that poll in children. One with an id goes on between two calls of the controller that asks for it."""
+
+    def __init__(self):
+        self._by_id = {}
+
+    def attach(self, request, start):
+        """The Poll of this request: the one that goes on under its id, or a new one of ``start()``'s child."""
+        name = request.get("id")
+        poll = self._by_id.get(name)
+        if poll is None:
+            poll = Poll(start())
+            if name is not None:
+                self._by_id[name] = poll
+        poll.left_at = None
+        return poll
+
+    def forget(self, poll):
+        """It is over: its child has ended, or is ended now."""
+        poll.child.end()
+        self._by_id = {name: other for name, other in self._by_id.items() if other is not poll}
+
+    def leave(self, request, poll):
+        """Its call ends without an outcome; the next one has to come soon."""
+        if request.get("id") is None:
+            self.forget(poll)
+        else:
+            poll.left_at = time.monotonic()
+
+    def next_due(self):
+        """When the first that was left has been left for too long."""
+        return min([poll.left_at + _LEFT_LIMIT for poll in self._left()], default=None)
+
+    def tick(self):
+        """Ends those whose controller has given up."""
+        for poll in self._left():
+            if time.monotonic() >= poll.left_at + _LEFT_LIMIT:
+                self.forget(poll)
+
+    def _left(self):
+        return [poll for poll in self._by_id.values() if poll.left_at is not None]
+
+
+class Poll:
+    """A check that polls."""
+
+    def __init__(self, child):
+        self.child = child
+        self.began = time.monotonic()
+        self.left_at = None
 
 
 class Child:
