@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,11 +17,14 @@ import psutil
 #: The variable that marks what belongs to a run's controller.
 MARKER = "BENCHHUB_CONTROLLER"
 _GRACE = 0.5
-_SUPERVISOR = re.compile(r"/.*/\.benchhub/supervisor\.\w+")
 
 
 def left_over(run_id: str) -> list[psutil.Process]:
-    """The processes of this user that a launch of the run started, node-side supervisors not among them."""
+    """The processes of this user that a launch of the run started.
+
+    On `local` Ansible starts the supervisors of the nodes too, but these take the mark off themselves: teardown or their
+    lease ends them, with everything below, in order.
+    """
     found = []
     user = os.getuid()
     for process in psutil.process_iter():
@@ -30,15 +32,9 @@ def left_over(run_id: str) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error, OSError):
             if process.pid == os.getpid() or process.uids().real != user:
                 continue
-            # On `local` the supervisor was started by Ansible too; it is ended by teardown or by its lease, with
-            # everything below it, in order.
-            if process.environ().get(MARKER) == run_id and not _is_supervisor(process):
+            if process.environ().get(MARKER) == run_id:
                 found.append(process)
     return found
-
-
-def _is_supervisor(process: psutil.Process) -> bool:
-    return any(_SUPERVISOR.fullmatch(part) for part in process.cmdline())
 
 
 def sweep(run_id: str) -> int:

@@ -41,16 +41,6 @@ def test_a_process_that_ignores_term_is_ended_and_another_runs_is_not() -> None:
     assert sweep.sweep("run-a") == 0
 
 
-def test_the_supervisor_is_spared(tmp_path: Path) -> None:
-    program = tmp_path / ".benchhub" / "supervisor.123"
-    program.parent.mkdir()
-    program.write_text("import time; print('up', flush=True); time.sleep(9)\n")
-    with _start("run-c", sys.executable, str(program)) as supervisor:
-        assert sweep.sweep("run-c") == 0
-        assert supervisor.poll() is None
-        supervisor.kill()
-
-
 def test_the_folder_for_sockets_is_short_and_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("benchhub_ansible.execution.sweep.tempfile.gettempdir", lambda: str(tmp_path))
     run_id = "20261123-193012-a-job-with-quite-a-long-name-7f3a"
