@@ -33,12 +33,33 @@ from benchhub_ansible.values import parse_size
 #: A dynamic inventory that asks a cloud may take long, but not for ever.
 _READ_TIMEOUT = 120.0
 _LAST_LINES = 8
+#: Options of ansible-playbook, each with a value, that ansible-inventory has too and that matter to it.
+_TAKEN_OPTIONS = frozenset(
+    {"-e", "--extra-vars", "--playbook-dir", "--vault-id", "--vault-pass-file", "--vault-password-file"}
+)
 
 
 def _ansible_inventory() -> str | None:
     """The program of the same environment as this Python, else the one on PATH."""
     beside = Path(sys.executable).parent / "ansible-inventory"
     return str(beside) if beside.exists() else shutil.which("ansible-inventory")
+
+
+def inventory_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Those arguments of ansible-playbook that change what an inventory says: vaults and variables.
+
+    ansible-inventory refuses most of the others, and with ``-v`` it puts words before its JSON.
+    """
+    kept: list[str] = []
+    given = iter(arguments)
+    for argument in given:
+        option, equals, _value = argument.partition("=")
+        if option in _TAKEN_OPTIONS:
+            kept.append(argument)
+            kept += () if equals else [value for value in [next(given, None)] if value is not None]
+        elif argument.startswith("-e") and len(argument) > len("-e"):
+            kept.append(argument)
+    return tuple(kept)
 
 
 class InventoryScheduler(Lender):
@@ -195,7 +216,7 @@ class InventoryScheduler(Lender):
         program = _ansible_inventory()
         if program is None:
             raise SchedulerError("ansible-inventory is not installed", hint="pip install ansible-core")
-        command = [program, "-i", str(self._path), "--list", *self.arguments]
+        command = [program, "-i", str(self._path), "--list", *inventory_arguments(self.arguments)]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, check=False, timeout=_READ_TIMEOUT, stdin=subprocess.DEVNULL

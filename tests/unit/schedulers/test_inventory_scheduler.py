@@ -11,7 +11,7 @@ from benchhub_ansible.errors import SchedulerError, UsageError
 from benchhub_ansible.job.model import NodeRequest
 from benchhub_ansible.plan.model import Slot
 from benchhub_ansible.schedulers.base import Request
-from benchhub_ansible.schedulers.inventory import InventoryScheduler
+from benchhub_ansible.schedulers.inventory import InventoryScheduler, inventory_arguments
 from benchhub_ansible.schedulers.local import LocalScheduler
 from benchhub_ansible.schedulers.where import absolute_where, parse_options, scheduler_for
 from benchhub_ansible.source import Span
@@ -128,3 +128,23 @@ def test_options_of_where() -> None:
         with pytest.raises(UsageError) as caught:
             parse_options("slurm", wrong, valid)
         assert caught.value.diagnostics[0].hint == "valid options: partition=…, time=…"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ((), ()),
+        (("-v", "-vvv", "--verbose", "--forks=9", "-f", "9", "--diff", "--become"), ()),
+        (("-e", "@vars.yml", "-v", "-ea=1", "--extra-vars=b=2"), ("-e", "@vars.yml", "-ea=1", "--extra-vars=b=2")),
+        (("--vault-password-file", "-v", "--vault-id=a@b"), ("--vault-password-file", "-v", "--vault-id=a@b")),
+        (("--vault-id",), ("--vault-id",)),
+    ],
+)
+def test_arguments_of_a_playbook_that_matter_to_an_inventory(given: tuple[str, ...], kept: tuple[str, ...]) -> None:
+    assert inventory_arguments(given) == kept
+
+
+def test_arguments_for_ansible_playbook_do_not_break_the_reading(tmp_path: Path) -> None:
+    scheduler = _scheduler(tmp_path, "[database]\nh1\n", "hosts.ini")
+    scheduler.arguments = ("-vvv", "--forks=30", "-e", "a=1")
+    assert [node.name for node in scheduler.nodes()] == ["h1"]
