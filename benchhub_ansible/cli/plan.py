@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchhub_ansible.cli.options import json_option
+from benchhub_ansible.cli.options import json_option, runs_dir_of, runs_dir_option, settings_for
 from benchhub_ansible.cli.validate import load_named, print_warnings
 from benchhub_ansible.errors import UsageError
+from benchhub_ansible.execution.runs import find_run
 from benchhub_ansible.plan.build import make_plan
 from benchhub_ansible.plan.data import plan_from_data, plan_to_data
 from benchhub_ansible.plan.diff import diff
@@ -26,7 +27,7 @@ _EPILOG = """\b
 Examples:
   benchhub plan job.yml
   benchhub plan job.yml --mermaid > pipeline.mmd
-  benchhub plan job.yml --diff runs/20261123-193012-kairosdb-7f3a"""
+  benchhub plan job.yml --diff latest"""
 
 #: Where no terminal says how wide it is, wide enough that commands are seldom broken.
 _WIDTH = 160
@@ -37,8 +38,9 @@ _SHOWN_SLOTS = 4
 @click.argument("job", type=click.Path(allow_dash=True))
 @json_option
 @click.option("--mermaid", is_flag=True, help="Print the pipeline as a Mermaid flowchart.")
-@click.option("--diff", "run", metavar="RUN", type=click.Path(path_type=Path), help="Show what changed since a run.")
-def plan(job: str, *, as_json: bool, mermaid: bool, run: Path | None) -> None:
+@click.option("--diff", "run", metavar="RUN", help="Show what changed since a run: its id, a part of it, or a path.")
+@runs_dir_option
+def plan(job: str, *, as_json: bool, mermaid: bool, run: str | None, runs_dir: Path | None) -> None:
     """Show what would run: stages by node, exact commands, checks and limits. Nothing is run."""
     if sum((as_json, mermaid, run is not None)) > 1:
         raise UsageError("--json, --mermaid and --diff do not go together", hint="give one of them")
@@ -50,22 +52,28 @@ def plan(job: str, *, as_json: bool, mermaid: bool, run: Path | None) -> None:
     elif mermaid:
         click.echo(describe.mermaid(made))
     elif run is not None:
-        _print_diff(_plan_of(run), made, run=run, job=job)
+        where = runs_dir_of(runs_dir, settings_for(None if job == "-" else Path(job)))
+        _print_diff(_plan_of(run, where), made, run=run, job=job)
     else:
         _print_table(made)
 
 
-def _plan_of(run: Path) -> Plan:
-    """The plan of a run folder, or of a compiled folder."""
-    path = run / "plan.json" if run.is_dir() else run
+def _plan_of(run: str, runs_dir: Path) -> Plan:
+    """The plan of a run, of a compiled folder, or of a file that holds one."""
+    given = Path(run)
+    path = given if given.is_file() else given / "plan.json"
+    if not path.exists():
+        path = find_run(runs_dir, run).plan
     try:
         return plan_from_data(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as cause:
-        raise UsageError(f"--diff {run}: there is no plan of a run: {cause}", hint="name a run's folder") from None
+        raise UsageError(
+            f"--diff {run}: there is no plan of a run: {cause}", hint="name a run, or its folder"
+        ) from None
 
 
-def _print_diff(old: Plan, new: Plan, *, run: Path, job: str) -> None:
-    lines = diff(old, new, old_name=str(run), new_name=job)
+def _print_diff(old: Plan, new: Plan, *, run: str, job: str) -> None:
+    lines = diff(old, new, old_name=run, new_name=job)
     click.echo("\n".join(map(visible, lines)) if lines else "The same plan: nothing that runs has changed.")
 
 

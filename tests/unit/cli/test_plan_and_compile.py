@@ -8,8 +8,11 @@ from click.testing import CliRunner, Result
 
 from benchhub_ansible.cli.compile import compile_command
 from benchhub_ansible.cli.plan import plan
-from benchhub_ansible.errors import SchedulerError, UsageError
-from benchhub_ansible.plan.data import plan_from_data
+from benchhub_ansible.errors import BenchhubError, SchedulerError, UsageError
+from benchhub_ansible.execution.folder import RunFolder
+from benchhub_ansible.job.load import load_file
+from benchhub_ansible.plan.build import make_plan
+from benchhub_ansible.plan.data import plan_from_data, plan_to_data
 from benchhub_ansible.schedulers.base import Allocation
 from benchhub_ansible.schedulers.local import LocalScheduler
 from tests.unit.plan.jobs import EVERYTHING, HEAD, NODES
@@ -53,8 +56,28 @@ def test_diff_against_a_compiled_folder(job: Path, tmp_path: Path) -> None:
     assert "nothing that runs has changed" in _plan(str(job), "--diff", str(out)).stdout
     job.write_text(job.read_text().replace("echo 3", "echo 4"))
     assert "echo 4" in _plan(str(job), "--diff", str(out / "plan.json")).stdout
-    with pytest.raises(UsageError, match="there is no plan of a run"):
+    (tmp_path / "plan.json").write_text("{}")
+    with pytest.raises(BenchhubError, match="version None"):
         _plan(str(job), "--diff", str(tmp_path))
+
+
+def test_diff_against_a_run_by_its_name(job: Path, tmp_path: Path) -> None:
+    (tmp_path / "benchhub.yml").write_text("runs_dir: kept\n")
+    for number in (1, 2):
+        folder = RunFolder(tmp_path / "kept" / f"2026010{number}-000000-test-000{number}")
+        folder.create()
+        folder.write_json(folder.plan, plan_to_data(make_plan(load_file(job).job)))
+        job.write_text(job.read_text().replace(f"echo {number}", f"echo {number}{number}"))
+    for name in ("latest", "20260102", "0002", str(tmp_path / "kept" / "20260102-000000-test-0002")):
+        shown = _plan(str(job), "--diff", name).stdout
+        assert "echo 22" in shown
+        assert "echo 11" not in shown.replace("echo 1\n", "")
+    with pytest.raises(UsageError, match="could be 2 runs"):
+        _plan(str(job), "--diff", "2026")
+    with pytest.raises(UsageError, match="there is no run 'none'"):
+        _plan(str(job), "--diff", "none")
+    with pytest.raises(UsageError, match="there are no runs in"):
+        _plan(str(job), "--diff", "latest", "--runs-dir", str(tmp_path / "other"))
 
 
 def test_views_do_not_go_together(job: Path) -> None:
