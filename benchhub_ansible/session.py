@@ -30,7 +30,7 @@ from benchhub_ansible.job.model import Job
 from benchhub_ansible.plan.build import make_plan
 from benchhub_ansible.plan.data import plan_from_data, plan_to_data
 from benchhub_ansible.plan.model import Plan
-from benchhub_ansible.plan.select import select
+from benchhub_ansible.plan.select import left_out, select
 from benchhub_ansible.playbook.folder import write_project
 from benchhub_ansible.playbook.inventory import inventory
 from benchhub_ansible.results.record import Ending
@@ -77,7 +77,10 @@ def run(
         observer.warning(warning)
     job_path = Path(loaded.job.source.name).absolute()
     plan = make_plan(with_variables(loaded.job, options.variables))
-    plan = select(plan, from_stage=options.from_stage, only=options.only)
+    part = select(plan, from_stage=options.from_stage, only=options.only)
+    for warning in left_out(plan, part, loaded.job.source):
+        observer.warning(warning)
+    plan = part
     runner.warm_up()
     scheduler.check(Request.of(plan))
     secrets = Secrets.read(plan.secrets, environ=options.environ, base=job_path.parent, source=loaded.job.source)

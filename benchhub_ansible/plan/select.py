@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 
-from benchhub_ansible.errors import UsageError
+from benchhub_ansible.errors import Diagnostic, Severity, UsageError
 from benchhub_ansible.plan.data import plan_hash
-from benchhub_ansible.plan.model import Plan, PlannedGroup
+from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage, PlannedTask
+from benchhub_ansible.source import Source
 
 
 def _require(plan: Plan, wanted: str, option: str) -> None:
@@ -40,6 +43,34 @@ def select(plan: Plan, from_stage: str | None = None, only: str | None = None) -
         return plan
     part = replace(plan, groups=_known_stops(groups))
     return replace(part, hash=plan_hash(part))
+
+
+def left_out(whole: Plan, part: Plan, source: Source) -> Iterator[Diagnostic]:
+    """A warning for each service that a part of a plan lacks: its stages may run all the same, and measure nothing."""
+    for stage, task in _left_out(whole, part):
+        yield Diagnostic(
+            code="service-left-out",
+            severity=Severity.WARNING,
+            message=f"service {task.name!r} is left out with its stage {stage.title!r}; stages that run may need it",
+            source=source,
+            span=task.span,
+            hint=f"it has to be up already; else run from its stage on: --from {shlex.quote(stage.name)}",
+        )
+
+
+def _left_out(whole: Plan, part: Plan) -> Iterator[tuple[PlannedStage, PlannedTask]]:
+    """The services that would be up while a stage of the part runs, and that no stage of the part starts."""
+    kept = {stage.id for stage in part.stages()}
+    up: dict[str, tuple[PlannedStage, PlannedTask]] = {}
+    seen: set[str] = set()  # services of every turn of a block have one place in the job: it is told once
+    for group in whole.groups:
+        up |= {task.id: (stage, task) for stage in group.stages for task in stage.tasks if task.long}
+        needed = any(stage.id in kept for stage in group.stages)
+        for stage, task in up.values() if needed else ():
+            if stage.id not in kept and stage.name not in seen:
+                yield stage, task
+        seen |= {stage.name for stage, _task in up.values() if needed and stage.id not in kept}
+        up = {name: found for name, found in up.items() if found[1].service not in group.stops}
 
 
 def _known_stops(groups: tuple[PlannedGroup, ...]) -> tuple[PlannedGroup, ...]:

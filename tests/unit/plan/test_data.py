@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from benchhub_ansible.errors import ResultError, UsageError
 from benchhub_ansible.job.model import Check, Metric, NodeRequest, Retry, Secret
+from benchhub_ansible.plan.build import make_plan
 from benchhub_ansible.plan.data import frozen, plan_from_data, plan_hash, plan_to_data
 from benchhub_ansible.plan.diff import diff
 from benchhub_ansible.plan.model import Iteration, Plan, PlannedGroup, PlannedStage, PlannedTask, Slot
-from benchhub_ansible.plan.select import select
+from benchhub_ansible.plan.select import left_out, select
 from benchhub_ansible.source import Span
-from tests.unit.plan.jobs import EVERYTHING, plan
+from tests.unit.plan.jobs import EVERYTHING, job, plan
 
 TEXTS = st.text(max_size=8)
 NAMES = st.text(string.ascii_lowercase, min_size=1, max_size=5)
@@ -159,6 +160,42 @@ def test_select_from_a_stage_and_only_one() -> None:
     assert [stage.id for stage in one.stages()] == ["load-threads-1-r1"]
     serving = select(made, only="serve")
     assert sum(bool(group.stops) for group in serving.groups) == 6
+
+
+SERVED = """
+stages:
+  - {name: serve, nodes: {type: database}, tasks: [{name: server, shell: run, type: long, ready: {file: up}}]}
+  - {name: cache, nodes: {type: database}, tasks: [{name: redis, shell: run, type: long, ready: {file: up}}]}
+  - {name: load, nodes: {type: loader}, tasks: [{shell: load}]}
+  - {name: after, nodes: {type: loader}, tasks: [{shell: after}]}
+pipeline:
+  - [serve]
+  - {repeat: 2, stages: [[cache], [load]]}
+  - [after]
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "missing"),
+    [
+        ({}, []),
+        ({"from_stage": "serve"}, []),
+        ({"from_stage": "load"}, [("server", 5), ("redis", 6)]),
+        ({"only": "load"}, [("server", 5), ("redis", 6)]),
+        ({"only": "serve"}, []),
+        ({"only": "after"}, [("server", 5)]),  # what a block starts has ended with its turn
+    ],
+)
+def test_services_that_a_part_lacks_are_told(part: dict[str, str], missing: list[tuple[str, int]]) -> None:
+    made = job(SERVED)
+    whole = make_plan(made)
+    told = list(left_out(whole, select(whole, **part), made.source))
+    lines = made.source.text.splitlines()
+    assert [one.span.line for one in told if one.span] == [
+        lines.index(line) + 1 for line in lines for name, _ in missing if f"name: {name}," in line
+    ]
+    assert [name for name, _ in missing if not any(f"service {name!r}" in one.message for one in told)] == []
+    assert all(one.code == "service-left-out" and "--from" in str(one.hint) for one in told)
 
 
 @pytest.mark.parametrize(("name", "hint"), [("lod", "did you mean 'load'"), ("zzzz", "the stages that run are")])
