@@ -35,8 +35,10 @@ class Translator:
         write: Write,
         *,
         on_notice: Callable[[str], None],
+        on_stages: Callable[[], None],
         on_teardown: Callable[[], None],
     ) -> None:
+        self._on_stages = on_stages
         self._on_teardown = on_teardown
         self._plan = plan
         self._stage_of_play = play_stages(plan)
@@ -94,6 +96,8 @@ class Translator:
     def _begin(self) -> None:
         stage = self._coming
         if stage is not None and stage not in self._seen:
+            if not self._seen and not self.teardown_begun:
+                self._on_stages()
             self._seen.add(stage)
             self._open[stage] = "ok"
             slots = next(s.slots for s in (*self._plan.stages(), *self._plan.cleanup) if s.id == stage)

@@ -16,6 +16,7 @@ from benchhub_ansible.execution.folder import RunFolder
 from benchhub_ansible.execution.journal import Journal
 from benchhub_ansible.execution.runner import Launch, Launched, launch
 from benchhub_ansible.execution.secrets import Secrets
+from benchhub_ansible.plan.limits import preparation_limit
 from benchhub_ansible.plan.model import Plan
 from benchhub_ansible.playbook.names import FAILED_GROUP
 from benchhub_ansible.results.record import Ending
@@ -47,6 +48,7 @@ class Facts:
     """What the launches of a run have shown so far."""
 
     launched: bool = False  # anything may be on the nodes
+    prepared: bool = False  # the first stage has begun
     stages_ended: bool = False  # the stages came to their own end, good or bad
     failures: int = 0
     cleanup_failures: int = 0
@@ -81,11 +83,11 @@ class Road:
         self.facts = Facts()
 
     def stages(self, *, and_teardown: bool) -> None:
-        """Runs the stages within the plan's limit; with their teardown in the same launch where nothing is to be kept.
+        """Prepares the nodes and runs the stages, each within its limit; with their teardown where nothing is kept.
 
         A launch costs 0.7 s, so teardown gets one of its own only when this one did not come so far.
         """
-        self._control.limit(self._plan.limit)
+        self._control.limit(preparation_limit(self._plan))
         if self._control.cancelled():
             return  # asked to end before anything began
         self.facts.launched = True
@@ -141,6 +143,10 @@ class Road:
     def _ending_on_request(self, reason: str) -> Ending:
         """For a run that the user, its limit or the loss of its nodes cut short."""
         if reason == "timeout":
+            if self.facts.launched and not self.facts.prepared:
+                limit = format_duration(preparation_limit(self._plan))
+                reason = f"the nodes were not prepared within {limit}"
+                return Ending(status="failed", exit_code=ExitCode.NODES, reason=reason)
             limit = format_duration(self._plan.limit)
             return Ending(status="failed", exit_code=ExitCode.BENCHMARK, reason=f"not done within its limit of {limit}")
         loss = self._control.loss
@@ -166,7 +172,11 @@ class Road:
     def _launch(self, playbook: str, ident: str, *, failed: bool = False) -> Translator:
         """Runs a playbook; ``failed`` tells it that the stages were broken off, so that what still runs is ended."""
         translator = Translator(
-            self._plan, self._journal.write, on_notice=self._on_notice, on_teardown=self._on_teardown
+            self._plan,
+            self._journal.write,
+            on_notice=self._on_notice,
+            on_stages=self._on_stages,
+            on_teardown=self._on_teardown,
         )
         self._journal.write("launch", playbook=playbook, ident=ident)
         run_id = self._folder.run_id
@@ -205,6 +215,10 @@ class Road:
         hosts: dict[str, dict[str, str]] = {slot.name: {} for slot in self._plan.slots}
         self._folder.write(path, json.dumps({FAILED_GROUP: {"hosts": hosts}}, indent=2) + "\n")
         return path
+
+    def _on_stages(self) -> None:
+        self.facts.prepared = True
+        self._control.limit(self._plan.limit)
 
     def _on_teardown(self) -> None:
         if not self._teardown_told:

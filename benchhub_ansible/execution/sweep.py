@@ -22,8 +22,8 @@ _GRACE = 0.5
 def left_over(run_id: str) -> list[psutil.Process]:
     """The processes of this user that a launch of the run started.
 
-    On `local` Ansible starts the supervisors of the nodes too, but these take the mark off themselves: teardown or their
-    lease ends them, with everything below, in order.
+    On `local` Ansible starts the supervisors of the nodes too, but these take the mark off themselves: teardown or
+    their lease ends them, with everything below, in order.
     """
     found = []
     user = os.getuid()

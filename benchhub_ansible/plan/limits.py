@@ -21,6 +21,9 @@ LEASE = 120.0
 TEARDOWN_FLOOR = 120.0
 #: What stopping a service costs beside its shutdown and grace.
 STOP_MARGIN = 5.0
+#: Until the first stage: starting Ansible and reaching every node, some of which may be slow to answer.
+PREPARE_FLOOR = 120.0
+PREPARE_EACH = 2.0
 
 
 def _or(value: float, default: float) -> float:
@@ -77,6 +80,11 @@ def task_limit(task: PlannedTask) -> float:
 def stage_limit(stage: PlannedStage) -> float:
     """Seconds after which a stage has surely ended: its tasks in a row, once per slot when it runs serially."""
     return sum(map(task_limit, stage.tasks)) * (len(stage.slots) if stage.serial else 1)
+
+
+def preparation_limit(plan: Plan) -> float:
+    """Seconds until every node is prepared: a time of its own, so that a job's own limit is for its stages alone."""
+    return PREPARE_FLOOR + PREPARE_EACH * len(plan.slots)
 
 
 def _group(group: PlannedGroup) -> PlannedGroup:

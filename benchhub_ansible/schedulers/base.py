@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 
 from benchhub_ansible.errors import ExitCode, SchedulerError
 from benchhub_ansible.job.model import NodeRequest
+from benchhub_ansible.plan.limits import preparation_limit
 from benchhub_ansible.plan.model import Plan, Slot
 
 #: Tells the user what an ``acquire`` that takes long is waiting for, e.g. ``"position 3 in the queue"``.
@@ -27,13 +28,13 @@ class Request:
 
     slots: tuple[Slot, ...]
     nodes: tuple[NodeRequest, ...]
-    limit: float = 0.0  # seconds the run may take, teardown among them
+    limit: float = 0.0  # seconds the run may take, preparing the nodes and teardown among them
     lease: float = 0.0  # seconds after which a node ends by itself what a dead controller left on it
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
         """The request of a plan."""
-        limit = plan.limit + plan.teardown_limit
+        limit = preparation_limit(plan) + plan.limit + plan.teardown_limit
         return cls(slots=plan.slots, nodes=plan.requests, limit=limit, lease=plan.lease)
 
     def node(self, slot: Slot) -> NodeRequest:

@@ -32,11 +32,17 @@ class Launch:
         self.written: list[dict[str, Any]] = []
         self.notices: list[str] = []
         self.teardowns = 0
+        self.beginnings = 0
         plan = make_plan(load_job(Source(name="job.yml", text=_JOB)).job)
-        self.translator = Translator(plan, self._write, on_notice=self.notices.append, on_teardown=self._teardown)
+        self.translator = Translator(
+            plan, self._write, on_notice=self.notices.append, on_stages=self._stages, on_teardown=self._teardown
+        )
 
     def _write(self, event: str, /, **fields: Any) -> None:
         self.written.append({"event": event, **fields})
+
+    def _stages(self) -> None:
+        self.beginnings += 1
 
     def _teardown(self) -> None:
         self.teardowns += 1
@@ -168,3 +174,18 @@ def test_nonsense_from_a_node_is_data(launch: Launch) -> None:
     launch.result("ok", "One", res={"benchhub": "text"}, host="db")
     launch.translator.feed({"event": None})
     assert [e["event"] for e in launch.written] == ["stage-begin", "action", "ansible-task"]
+
+
+def test_the_time_of_the_stages_begins_with_the_first_of_them(launch: Launch) -> None:
+    launch.play("Prepare")
+    assert launch.beginnings == 0
+    launch.play("One")
+    launch.play("Two")
+    launch.play("Teardown")
+    assert launch.beginnings == 1
+
+
+def test_a_teardown_alone_has_no_stages(launch: Launch) -> None:
+    launch.play("Teardown")
+    launch.play("Tidy")
+    assert launch.beginnings == 0
