@@ -83,7 +83,8 @@ def run(
     plan = part
     runner.warm_up()
     scheduler.check(Request.of(plan))
-    secrets = Secrets.read(plan.secrets, environ=options.environ, base=job_path.parent, source=loaded.job.source)
+    source, base = loaded.job.source, job_path.parent
+    secrets = Secrets.read(plan.secrets, environ=options.environ, base=base, source=source, names=plan.names())
     folder = RunFolder(options.runs_dir / new_run_id(plan.job))
     folder.create()
     with folder.locked(), _journal(folder, secrets, observer) as journal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from benchhub_ansible.job.model import Secret
 from benchhub_ansible.source import Source
 
 _MASK = "***"
+#: Characters of a secret at least: a shorter text stands everywhere.
+SHORTEST = 4
 
 
 class Secrets:
@@ -21,8 +23,8 @@ class Secrets:
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = dict(values)
         self._descriptor: int | None = None
-        # Where a text is nested in JSON its quotes and newlines are escaped; mask that form too, the longest first.
-        forms = {form for value in self._values.values() if value for form in (value, json.dumps(value)[1:-1])}
+        # The longest first, so that one that holds another is hidden whole.
+        forms = {form for value in self._values.values() for form in _forms(value)}
         self._forms = sorted(forms, key=len, reverse=True)
 
     @classmethod
@@ -34,17 +36,25 @@ class Secrets:
         base: Path,
         required: bool = True,
         source: Source | None = None,
+        names: Iterable[str] = (),
     ) -> Secrets:
-        """The secrets a job declares, from the environment or from files; JobError naming every one that is missing."""
+        """The secrets a job declares, from the environment or from files; JobError with all that is wrong with them.
+
+        Hiding one means replacing its text wherever it stands. That cannot be done with a very short one, nor with one
+        that is a part of ``names``, by which the job calls its parts.
+        """
+        names = tuple(names)
         values: dict[str, str] = {}
-        missing: list[Diagnostic] = []
+        wrong: list[Diagnostic] = []
         for secret in declared:
             try:
-                values[secret.name] = _value(secret, environ, base)
-            except (KeyError, OSError, UnicodeDecodeError):
-                missing.append(_missing(secret, source))
-        if missing and required:
-            raise JobError(*missing)
+                value = values[secret.name] = _value(secret, environ, base)
+            except (KeyError, OSError, ValueError):
+                wrong.append(_missing(secret, source))
+            else:
+                wrong.extend(_not_hidden(secret, value, names, source))
+        if wrong and required:
+            raise JobError(*wrong)
         return cls(values)
 
     def environment(self) -> dict[str, str]:
@@ -76,6 +86,36 @@ def _value(secret: Secret, environ: Mapping[str, str], base: Path) -> str:
         return environ[secret.env]
     text = (base / Path(secret.file or "").expanduser()).read_text(encoding="utf-8")
     return text.removesuffix("\n")  # editors and `echo` end a file with a newline that is no part of the secret
+
+
+def _forms(value: str) -> Iterator[str]:
+    """The texts by which a secret shows: itself, and each line of it, plain and as JSON escapes them."""
+    for text in _parts(value):
+        yield from (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+
+
+def _parts(value: str) -> Iterator[str]:
+    """The whole, and its lines (outputs are told by their last lines) but those that stand everywhere."""
+    if value:
+        yield value
+    yield from (line.strip() for line in value.splitlines() if len(line.strip()) >= SHORTEST)
+
+
+def _not_hidden(secret: Secret, value: str, names: Sequence[str], source: Source | None) -> Iterator[Diagnostic]:
+    within = next((name for name in names for part in _parts(value) if part in name), None)
+    if len(value) < SHORTEST:
+        what = f"is shorter than {SHORTEST} characters" if value else "is empty"
+    elif within is not None:
+        what = f"is a part of the name {within!r}"
+    else:
+        return
+    yield Diagnostic(
+        code="weak-secret",
+        message=f"secret {secret.name!r} {what}, so it cannot be hidden in what the run writes",
+        source=source,
+        span=secret.span,
+        hint="use a longer one; what is no secret can be one of the vars" if within is None else "use another one",
+    )
 
 
 def _missing(secret: Secret, source: Source | None) -> Diagnostic:

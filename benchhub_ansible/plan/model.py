@@ -130,6 +130,16 @@ class Plan:
                 if task.long:
                     yield stage, task
 
+    def names(self) -> Iterator[str]:
+        """By what the plan calls its parts in playbooks, events and reports."""
+        yield self.job
+        for slot in self.slots:
+            yield from (slot.name, slot.node, slot.type)
+        for stage in (*self.stages(), *self.cleanup):
+            yield from (stage.id, stage.title)
+            for task in stage.tasks:
+                yield from (task.id, task.name, task.service or "", *(metric.name for metric in task.metrics))
+
     def slot(self, name: str) -> Slot:
         """The slot of that name."""
         return next(slot for slot in self.slots if slot.name == name)

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.real
 #: Has what an encoder could change, so that a masked-but-escaped copy would be found too.
 SECRET = """s3cr3t-'quo"ted'-\\back-{{slash}}-ünï"""
 PLAIN = "plainsecret0123456789"
+LINES = "-----BEGIN KEY-----\nfirst line of it\nsecond line of it\n-----END KEY-----\n"
 
 JOB = """\
 version: 2
@@ -19,6 +20,7 @@ name: secrets
 secrets:
   TOKEN: {env: BH_TEST_TOKEN}
   PLAIN: {env: BH_TEST_PLAIN}
+  LINES: {env: BH_TEST_LINES}
 nodes:
   db: {type: database}
 stages:
@@ -36,7 +38,8 @@ stages:
         exec: [cat, '${run.dir}/conf']
         collect: ['${run.dir}/conf']
       - name: fail
-        shell: echo "wrong password ${secrets.PLAIN}" >&2; exit 4
+        shell: echo "wrong password ${secrets.PLAIN}" >&2; printf '%s' "$LINES" >&2; exit 4
+        env: {LINES: '${secrets.LINES}'}
   - name: serve
     nodes: db
     tasks:
@@ -51,10 +54,10 @@ pipeline: [[serve], [use]]
 @pytest.mark.parametrize("profile", ["default", "portable"])
 def test_no_file_and_no_output_holds_a_secret(benchhub: Any, profile: str) -> None:
     (benchhub.folder / "job.yml").write_text(JOB)
-    benchhub.environment |= {"BH_TEST_TOKEN": SECRET, "BH_TEST_PLAIN": PLAIN}
+    benchhub.environment |= {"BH_TEST_TOKEN": SECRET, "BH_TEST_PLAIN": PLAIN, "BH_TEST_LINES": LINES}
     done = benchhub.call("run", "job.yml", "--profile", profile)
     assert done.returncode == 1, done.stdout
-    fragments = [SECRET.encode(), PLAIN.encode(), b"s3cr3t-", b"plainsecret"]
+    fragments = [SECRET.encode(), PLAIN.encode(), b"s3cr3t-", b"plainsecret", b"first line of it", b"second line of it"]
     for fragment in fragments:
         assert fragment not in done.stdout.encode()
         for path in files(benchhub.folder):

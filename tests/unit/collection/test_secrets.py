@@ -44,6 +44,8 @@ def test_a_file_of_the_controller_that_is_gone_is_told_without_its_path() -> Non
 def test_masks_hold_every_value_there_is_longest_first() -> None:
     spec = {"A": {"env": "A"}, "B": {"env": "B"}, "C": {"env": "C"}, "D": {"env": "D"}}
     assert Secrets(spec, {"A": "ab", "B": "abcd", "D": ""}).masks() == ["abcd", "ab"]
+    several = Secrets({"A": {"env": "A"}}, {"A": "-----BEGIN-----\nabcd\n xy\n"})
+    assert several.masks() == ["-----BEGIN-----\nabcd\n xy\n", "-----BEGIN-----", "abcd"]
 
 
 def test_nothing_that_is_returned_holds_a_secret() -> None:

@@ -35,13 +35,15 @@ class Secrets:
         return self._from_file(name, source.get("file") or "")
 
     def masks(self):
-        """Every value there is, longest first, so that one that contains another is hidden whole."""
+        """Every value there is, and every line of one, longest first: one that contains another is hidden whole."""
         values = set(self._from_controller().values())
         for name in self._spec:
             try:
                 values.add(self.value(name))
             except MissingSecretError:
                 continue
+        # the last lines of an output are told one by one; a line that is too short stands everywhere
+        values.update(line.strip() for value in list(values) for line in value.splitlines() if len(line.strip()) > 3)
         return sorted((value for value in values if value), key=len, reverse=True)
 
     def _from_controller(self):
