@@ -28,11 +28,14 @@ class Driver(Protocol):
         ...
 
     def step(self, params: Any) -> Mapping[str, Any]:
-        """Exactly one of ``shell`` (with ``executable``), ``argv``, ``copy``, ``template``, ``fetch``."""
+        """Exactly one of ``shell`` (with ``executable``), ``argv``, ``container``, ``copy``, ``template``, ``fetch``.
+
+        What they hold is said by the options of ``benchhub.bench.start``.
+        """
         ...
 
-    def shutdown(self, params: Any) -> Mapping[str, Any] | None:
-        """How a service of this driver is asked to end, as a step; None: the supervisor's signals do."""
+    def shutdown(self, params: Any, grace: float) -> Mapping[str, Any] | None:
+        """How a service of this driver is asked to end within ``grace`` seconds, as a step; None: signals do."""
         ...
 
 
@@ -56,7 +59,7 @@ class Supervised:
 
     serves = False
 
-    def shutdown(self, params: Any) -> Mapping[str, Any] | None:  # noqa: ARG002 - others look at it
+    def shutdown(self, params: Any, grace: float) -> Mapping[str, Any] | None:  # noqa: ARG002 - others look at it
         """None: a signal ends it."""
         return None
 

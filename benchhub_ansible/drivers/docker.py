@@ -1,80 +1,88 @@
-"""``docker``: through the docker command line on the node, which needs no Python package for it."""
+"""``docker``: containers through the docker or podman command line of the node: no Python package is needed there."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchhub_ansible.drivers.base import Supervised, unknown_keys
+from benchhub_ansible.drivers.base import unknown_keys
+from benchhub_ansible.job.containers import COMMON_KEYS, ENGINES, VERBS, refused, verb_of, words
 
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    "run": ("name", "publish", "volumes", "env", "network", "options", "command"),
-    "pull": (),
-    "build": ("tag", "file", "args", "options"),
-    "exec": ("command", "env", "user", "options"),
-    "stop": ("time",),
-}
-
-
-def _verb(params: Mapping[str, Any]) -> str | None:
-    found = [key for key in _KEYS if key in params]
-    return found[0] if len(found) == 1 else None
-
-
-def _words(value: Any) -> list[str]:
-    """A command or option list: a list as it stands, a text cut as sh cuts words."""
-    if value is None:
-        return []
-    return shlex.split(value) if isinstance(value, str) else [str(item) for item in value]
+_SECRET = "${secrets."  # noqa: S105 - how a reference to one begins
 
 
 def _many(option: str, values: Any) -> list[str]:
     """``--publish A --publish B`` of a list, of one text, or of a mapping as K=V."""
+    return [part for value in _listed(values) for part in (option, value)]
+
+
+def _listed(values: Any) -> list[str]:
     if isinstance(values, Mapping):
-        values = [f"{key}={value}" for key, value in values.items()]
-    elif not isinstance(values, Sequence) or isinstance(values, str):
-        values = [] if values is None else [values]
-    return [part for value in values for part in (option, str(value))]
+        return [f"{key}={value}" for key, value in values.items()]
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        return [str(value) for value in values]
+    return [] if values is None else [str(values)]
 
 
-def _run(params: Mapping[str, Any]) -> list[str]:
-    name = ["--name", str(params["name"])] if params.get("name") else []
-    network = ["--network", str(params["network"])] if params.get("network") else []
+def _environment(values: Any) -> tuple[list[str], dict[str, str]]:
+    """Options for the container's environment; values that hold a secret go through the command line's own instead.
+
+    A process list shows options to every user of a node.
+    """
+    pairs = [item.partition("=") for item in _listed(values)]
+    hidden = {key: value for key, _, value in pairs if _SECRET in value}
+    return _many("--env", [key if key in hidden else f"{key}{eq}{value}" for key, eq, value in pairs]), hidden
+
+
+def _run(params: Mapping[str, Any]) -> dict[str, Any]:
+    env, hidden = _environment(params.get("env"))
     options = [
+        *_many("--name", params.get("name")),
         *_many("--publish", params.get("publish")),
-        *_many("--volume", params.get("volumes")),
-        *_many("--env", params.get("env")),
-        *network,
-        *_words(params.get("options")),
+        *env,
+        *_many("--cpus", params.get("cpus")),
+        *_many("--memory", params.get("memory")),
+        *_many("--ulimit", params.get("ulimits")),
+        *_many("--user", params.get("user")),
+        *words(params.get("args")),
     ]
-    return ["docker", "run", "--rm", *name, *options, str(params["run"]), *_words(params.get("command"))]
+    found: dict[str, Any] = {"argv": [*options, str(params["run"]), *words(params.get("command"))]}
+    if volumes := _listed(params.get("volumes")):  # these two benchhub looks at: it makes what is not there
+        found["volumes"] = volumes
+    if params.get("network"):
+        found["network"] = str(params["network"])
+    return {**found, **({"env": hidden} if hidden else {})}
 
 
-def _pull(params: Mapping[str, Any]) -> list[str]:
-    return ["docker", "pull", str(params["pull"])]
+def _pull(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {"argv": [*words(params.get("args")), str(params["pull"])]}
 
 
-def _build(params: Mapping[str, Any]) -> list[str]:
+def _build(params: Mapping[str, Any]) -> dict[str, Any]:
+    # --force-rm: a build that fails leaves no container either
     options = [
         *_many("--tag", params.get("tag")),
-        *_many("--file", params.get("file")),
-        *_many("--build-arg", params.get("args")),
-        *_words(params.get("options")),
+        "--force-rm",
+        *_many("--build-arg", params.get("build_args")),
+        *words(params.get("args")),
     ]
-    return ["docker", "build", *options, str(params["build"])]
+    found: dict[str, Any] = {"argv": options, "context": str(params["build"])}
+    return {**found, **({"file": str(params["file"])} if params.get("file") else {})}
 
 
-def _exec(params: Mapping[str, Any]) -> list[str]:
-    options = [*_many("--env", params.get("env")), *_many("--user", params.get("user")), *_words(params.get("options"))]
-    return ["docker", "exec", *options, str(params["exec"]), *_words(params.get("command"))]
+def _exec(params: Mapping[str, Any]) -> dict[str, Any]:
+    env, hidden = _environment(params.get("env"))
+    options = [*env, *_many("--user", params.get("user")), *words(params.get("args"))]
+    container = str(params["exec"])
+    found: dict[str, Any] = {"argv": [*options, container, *words(params.get("command"))], "container": container}
+    return {**found, **({"env": hidden} if hidden else {})}
 
 
-def _stop(params: Mapping[str, Any]) -> list[str]:
-    return ["docker", "stop", *_many("--time", params.get("time")), str(params["stop"])]
+def _stop(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {"argv": [*_many("-t", params.get("time")), *words(params.get("args")), str(params["stop"])]}
 
 
-_ARGV: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+_MADE: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "run": _run,
     "pull": _pull,
     "build": _build,
@@ -83,7 +91,7 @@ _ARGV: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
 }
 
 
-class DockerDriver(Supervised):
+class DockerDriver:
     """Parameters: a mapping with one of ``run``, ``pull``, ``build``, ``exec``, ``stop``, and that verb's options."""
 
     name = "docker"
@@ -91,21 +99,35 @@ class DockerDriver(Supervised):
 
     def problem(self, params: Any) -> str | None:
         """What is wrong: no verb, two of them, or an option that the verb does not have."""
-        verb = _verb(params) if isinstance(params, Mapping) else None
+        verb = verb_of(params) if isinstance(params, Mapping) else None
         if verb is None:
-            return f"docker wants exactly one of {', '.join(_KEYS)}"
-        if found := unknown_keys(params, (verb, *_KEYS[verb])):
+            return f"docker wants exactly one of {', '.join(VERBS)}"
+        if found := unknown_keys(params, (verb, *VERBS[verb], *COMMON_KEYS)):
             return f"docker {verb}: {found}"
-        if not isinstance(params[verb], str) or not params[verb]:
-            return f"docker {verb} wants a text"
-        return "docker exec wants a command" if verb == "exec" and not params.get("command") else None
+        if not isinstance(params[verb], str) or not params[verb] or params[verb].startswith("-"):
+            return f"docker {verb} wants a text that does not begin with -"
+        if verb == "exec" and not params.get("command"):
+            return "docker exec wants a command"
+        if (engine := params.get("engine", "docker")) not in ENGINES and "${" not in engine:
+            return f"there is no engine {engine}: docker and podman are known"
+        return _unreadable(params) or (refused(params.get("args")) if verb == "run" else None)
 
     def step(self, params: Any) -> Mapping[str, Any]:
-        """The docker command line; ``run`` stays in the foreground, so a container that ends is seen to end."""
-        return {"argv": _ARGV[_verb(params) or "run"](params)}
+        """A command of the engine; ``run`` stays in the foreground, so a container that ends is seen to end."""
+        verb = verb_of(params) or "run"
+        engine = {"engine": params["engine"]} if params.get("engine") else {}
+        return {"container": {"verb": verb, **engine, **_MADE[verb](params)}}
 
-    def shutdown(self, params: Any) -> Mapping[str, Any] | None:
-        """``docker stop NAME`` of a container that has a name."""
-        if "run" in params and params.get("name"):
-            return {"argv": ["docker", "stop", str(params["name"])]}
-        return None
+    def shutdown(self, params: Any, grace: float) -> Mapping[str, Any] | None:
+        """A stop of the container of this very task, which has the grace time to end by itself."""
+        engine = {"engine": params["engine"]} if params.get("engine") else {}
+        return {"container": {"verb": "stop", **engine, "grace": grace}} if "run" in params else None
+
+
+def _unreadable(params: Mapping[str, Any]) -> str | None:
+    for key in ("command", "args"):
+        try:
+            words(params.get(key))
+        except ValueError:
+            return f"docker: a quote in {key} is not closed"
+    return None

@@ -287,20 +287,42 @@ class _Shaper:
         return replace(command, value=text, text=text)
 
     def docker(self, command: Scalar) -> MappingNode:
-        """`docker start IMAGE NAME`, `docker stop NAME` and `docker pull IMAGE` as YAML's `docker: {…}`."""
-        words = self.words(command)
-        verb, operands = (words[1], words[2:]) if len(words) > 1 and words[0] == "docker" else ("", [])
-        names = {("start", 1): ("run",), ("start", 2): ("run", "name"), ("stop", 1): ("stop",), ("pull", 1): ("pull",)}
-        keys = names.get((verb, len(operands)))
-        if keys is None or any(word.startswith("-") for word in operands):
+        """`docker start IMAGE NAME`, `docker build -t NAME FOLDER`, … as YAML's `docker: {…}`."""
+        pairs = _docker_pairs(self.words(command))
+        if pairs is None:
             self.tell(
                 "docker-command",
-                "the driver `docker` knows `docker start IMAGE NAME`, `docker stop NAME` and `docker pull IMAGE`",
+                "the driver `docker` knows `docker start IMAGE NAME`, `docker stop NAME`, `docker pull IMAGE` and"
+                " `docker build -t NAME FOLDER`",
                 command.span,
                 "write `docker { run = IMAGE publish = [9042:9042] }` for more, or use the driver shell",
             )
-            keys, operands = ("run",), ["x"]
-        return self.mapping(
-            [(self.part(command, key), self.part(command, word)) for key, word in zip(keys, operands, strict=True)],
-            command.span,
-        )
+            pairs = [("run", "x")]
+        return self.mapping([(self.part(command, key), self.part(command, word)) for key, word in pairs], command.span)
+
+
+#: `docker VERB OPERAND…` of the brace notation, by verb and number of operands: the keys that the operands belong to.
+_DOCKER_LINES = {
+    ("start", 1): ("run",),
+    ("start", 2): ("run", "name"),
+    ("stop", 1): ("stop",),
+    ("pull", 1): ("pull",),
+    ("build", 1): ("build",),
+}
+_BUILD_OPTIONS = {"-t": "tag", "--tag": "tag", "-f": "file", "--file": "file"}
+
+
+def _docker_pairs(words: list[str]) -> list[tuple[str, str]] | None:
+    """Keys and values of a docker line; None when it is none that is known."""
+    if len(words) < 2 or words[0] != "docker":
+        return None
+    verb, rest = words[1], words[2:]
+    options: list[tuple[str, str]] = []
+    while verb == "build" and len(rest) > 1 and rest[0] in _BUILD_OPTIONS:
+        options.append((_BUILD_OPTIONS[rest[0]], rest[1]))
+        rest = rest[2:]
+    keys = _DOCKER_LINES.get((verb, len(rest)))
+    names = [name for name, _ in options]
+    if keys is None or len(set(names)) < len(names) or any(word.startswith("-") for word in rest):
+        return None
+    return [*zip(keys, rest, strict=True), *options]

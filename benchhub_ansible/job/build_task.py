@@ -6,22 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchhub_ansible.job.containers import COMMON_KEYS, ENGINES, VERBS, refused
 from benchhub_ansible.job.model import Check, Metric, Retry, Task
+from benchhub_ansible.job.suggest import did_you_mean
 from benchhub_ansible.job.tree import MappingNode, Node, Scalar, SequenceNode
 from benchhub_ansible.job.values_reader import ValuesReader
 from benchhub_ansible.source import Span
 
 CHECK_KINDS = ("tcp", "http", "command", "log", "file")
-DOCKER_ACTIONS = ("run", "pull", "build", "exec", "stop")
-
-#: Which further keys go with which action of docker.
-_DOCKER_KEYS = {
-    "run": {"name", "publish", "volumes", "env", "network", "options", "command"},
-    "exec": {"env", "command"},
-    "build": {"tag", "file", "args", "options"},
-    "pull": set[str](),
-    "stop": set[str](),
-}
 _CHECK_KEYS = frozenset({*CHECK_KINDS, "status", "body", "timeout", "interval", "successes"})
 _COMMON_KEYS = frozenset(
     {"name", "type", "env", "chdir", "become", "user", "timeout", "retry", "when", "ready", "live", "shutdown"}
@@ -217,7 +209,7 @@ class TaskBuilder:
                 found[name] = self.read.texts(value, name)
             elif isinstance(item, MappingNode):
                 found[name] = self.read.text_map(value, name)
-            elif name in {"publish", "volumes", "options"}:
+            elif name in {"publish", "volumes", "args"} and driver == "docker":
                 found[name] = (self.read.as_text(item),)
             else:
                 found[name] = self.read.as_text(item)
@@ -229,17 +221,25 @@ class TaskBuilder:
 
     def check_docker(self, value: MappingNode) -> None:
         """Exactly one action, and only keys that go with it."""
-        actions = [name for name in value.keys if name in DOCKER_ACTIONS]
+        actions = [name for name in value.keys if name in VERBS]
         if len(actions) != 1:
             place = value.keys[actions[1]].span if actions else span_of(value)
             self.read.tell("docker-action", "`docker` takes exactly one of run, pull, build, exec, stop", place)
             return
         for name, key, _ in value.entries():
-            known = set().union(*_DOCKER_KEYS.values())
-            if name in known and name not in _DOCKER_KEYS[actions[0]]:
+            known = set().union(*VERBS.values())
+            if name in known and name not in (*VERBS[actions[0]], *COMMON_KEYS):
                 self.read.tell("docker-key", f"`{name}` does not go with docker's `{actions[0]}`", key.span)
         if actions[0] == "exec" and "command" not in value.keys:
             self.read.tell("missing-key", "docker's `exec` needs a `command`", value.keys["exec"].span)
+        engine = self.read.scalar(value, "engine")
+        if engine is not None and engine.text not in ENGINES and "${" not in engine.text:
+            hint = did_you_mean(engine.text, ENGINES) or "docker and podman are known"
+            self.read.tell("docker-engine", f"there is no engine `{engine.text}`", engine.span, hint)
+        if actions[0] == "run":
+            for item in self.read.items(value, "args"):
+                if isinstance(item, Scalar) and (problem := refused([item.text])):
+                    self.read.tell("docker-argument", problem, item.span)
 
     # -- checks and metrics --------------------------------------------------------------------------------------
 
@@ -323,7 +323,7 @@ def default_name(driver: str, params: Any) -> str:
     if driver == "docker":
         if "run" in params and params.get("name"):
             return str(params["name"])
-        action = next((name for name in DOCKER_ACTIONS if name in params), "")
+        action = next((name for name in VERBS if name in params), "")
         return _words([driver, action, str(params.get(action, ""))])
     return _words([driver, str(params.get("dest") or params.get("src") or params.get("name") or "")])
 

@@ -20,8 +20,21 @@ def _runs(found: dict[str, Any]) -> str:
         return shell + str(found["shell"]).rstrip("\n")
     if "argv" in found:
         return shlex.join(found["argv"])
+    if "container" in found:
+        return _container(found["container"])
     kind = next(iter(found))
     return f"{kind}: {json.dumps(found[kind], ensure_ascii=False)}"
+
+
+def _container(given: dict[str, Any]) -> str:
+    """The engine's command line; a stop without a name is of the task's own container."""
+    made = [part for volume in given.get("volumes", []) for part in ("--volume", volume)]
+    made += ["--network", given["network"]] if "network" in given else []
+    files = ["--file", given["file"]] if "file" in given else []
+    ends = [given["context"]] if "context" in given else []
+    if "grace" in given:
+        ends = ["-t", f"{given['grace']:g}", "(its container)"]
+    return shlex.join([given.get("engine", "docker"), given["verb"], *made, *given.get("argv", []), *files, *ends])
 
 
 def command(plan: Plan, task: PlannedTask) -> str:

@@ -40,6 +40,8 @@ ssh_args = -o ControlMaster=auto -o ControlPersist=120s -o ServerAliveInterval=1
 
 #: What steps and services of the portable profile run through on a node.
 _NODE_SCRIPT = Path(__file__).with_name("node.sh")
+#: How they speak to docker and podman.
+_CONTAINER_SCRIPT = Path("plugins/plugin_utils/container.sh")
 
 
 class Profile(Protocol):
@@ -155,6 +157,8 @@ def write_project(plan: Plan, directory: Path, *, profile: str, collections: Pat
         _copy_tree(collections / "ansible_collections", project / "collections" / "ansible_collections")
     else:
         _copy_inventory_plugin(collections / _COLLECTION, project / "collections" / _COLLECTION)
+        if portable.containers(plan):
+            shutil.copyfile(collections / _COLLECTION / _CONTAINER_SCRIPT, project / "stages/files/container.sh")
     if job_dir is not None:
         for role in dict.fromkeys(_roles(plan)):
             if (job_dir / "roles" / role).is_dir():

@@ -3,10 +3,10 @@
 # It lies in <run dir>/.benchhub; output and status of every step lie below it in units/<unit>/.
 #
 #   node.sh run   --unit U --step NN --of N --name JSON --timeout S --grace S [--retries N --delay S] [--when TEXT]
-#                 [--chdir DIR] [--at EPOCH] -- PROGRAM ARG...
-#   node.sh serve --unit U --grace S [--when TEXT] [--chdir DIR] -- PROGRAM ARG...
+#                 [--chdir DIR] [--at EPOCH] [--container ENGINE] -- PROGRAM ARG...
+#   node.sh serve --unit U --grace S [--when TEXT] [--chdir DIR] [--container ENGINE] -- PROGRAM ARG...
 #   node.sh alive --unit U
-#   node.sh stop  --unit U --grace S [--timeout S -- PROGRAM ARG...]
+#   node.sh stop  --unit U --grace S [--container ENGINE] [--timeout S -- PROGRAM ARG...]
 #   node.sh collect --limit BYTES -- PATTERN...
 #   node.sh pack  --grace S --limit BYTES
 set -u
@@ -18,7 +18,7 @@ run=${run_dir%/*}
 run=${run##*/benchhub-}
 verb=$1
 shift
-unit= step= of=1 name= timeout=0 grace=10 retries=0 delay=1 when= chdir= at= limit=67108864
+unit= step= of=1 name= timeout=0 grace=10 retries=0 delay=1 when= chdir= at= container= limit=67108864
 while [ $# -gt 0 ]; do
   case $1 in
   --) shift && break ;;
@@ -33,6 +33,7 @@ while [ $# -gt 0 ]; do
   --when) when=$2 ;;
   --chdir) chdir=$2 ;;
   --at) at=$2 ;;
+  --container) container=$2 ;; # what is run is a container of this engine
   --limit) limit=$2 ;;
   *) echo "node.sh: what is $1?" >&2 && exit 70 ;;
   esac
@@ -47,6 +48,16 @@ now() {
 }
 
 minus() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.6f", a - b }'; }
+
+end_container() { # FILE: removes what is left of the unit's container, and keeps in FILE what it was
+  [ -n "$container" ] || return 0
+  /bin/sh "$here/container.sh" end "$container" "$run" "$slot" "$unit" >"$1.new" || return
+  case $(cat "$1.new") in '[]' | '') rm -f "$1.new" ;; *) mv "$1.new" "$1" ;; esac
+}
+
+containers_of() { # FILE: the member that a status has of it
+  [ ! -s "$1" ] || { printf ', "containers": ' && cat "$1"; }
+}
 
 make_folder() { # steps of one unit may run as different users
   mode=$(ls -ld "$here/units" | cut -c 9)
@@ -69,7 +80,11 @@ bounded() { # SECONDS PROGRAM ARG...: ends it with TERM, then KILL
 record_step() { # STATE RC START END ATTEMPTS
   printf '{"index": %d, "name": %s, "state": "%s", "rc": %s, "signal": null, "start": %s, "end": %s, "attempts": %d,' \
     "${step#0}" "$name" "$1" "$2" "$3" "$4" "$5" >"$folder/$step.json"
-  printf ' "stdout": "%s.out", "stderr": "%s.err"}' "$step" "$step" >>"$folder/$step.json"
+  {
+    printf ' "stdout": "%s.out", "stderr": "%s.err"' "$step" "$step"
+    containers_of "$folder/$step.containers"
+    printf '}'
+  } >>"$folder/$step.json"
 }
 
 wait_until_instant() {
@@ -98,6 +113,7 @@ run_step() {
     bounded "$timeout" "$@" </dev/null >>"$folder/$step.out" 2>>"$folder/$step.err"
     rc=$?
     end=$(now)
+    end_container "$folder/$step.containers" || [ "$rc" -ne 0 ] || rc=125
     if [ "$rc" -eq 0 ]; then
       record_step ok 0 "$start" "$end" "$attempts"
       exit 0
@@ -132,7 +148,9 @@ serve() {
   fi
   echo $! >"$folder/pid"
   wait $!
-  echo $? >"$folder/rc"
+  rc=$?
+  end_container "$folder/containers"
+  echo $rc >"$folder/rc"
   now >"$folder/end"
 }
 
@@ -189,6 +207,7 @@ stop() {
   fi
   end_all
   [ -e "$folder/end" ] || now >"$folder/end"
+  end_container "$folder/containers"
 }
 
 service_status() {
@@ -201,7 +220,9 @@ service_status() {
   fi
   printf '{"unit": "%s", "kind": "service", "state": "%s", "error": %s, "start": %s, "end": %s, "told": %s,' \
     "${1##*/}" $state "$error" "$(cat "$1/start")" "$(cat "$1/end" 2>/dev/null || echo null)" $told
-  printf ' "pid": %s, "exit": %s, "signal": %s}' "$(cat "$1/pid" 2>/dev/null || echo null)" "$code" "$number"
+  printf ' "pid": %s, "exit": %s, "signal": %s' "$(cat "$1/pid" 2>/dev/null || echo null)" "$code" "$number"
+  containers_of "$1/containers"
+  printf '}'
 }
 
 steps_status() {

@@ -13,20 +13,26 @@ import math
 from collections.abc import Iterable, Iterator
 
 from benchhub_ansible.plan.limits import GRACE
-from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage
+from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage, PlannedTask
+from benchhub_ansible.playbook import steps
 from benchhub_ansible.playbook.default import DESTINATION, becoming, collected
 from benchhub_ansible.playbook.names import ALL_GROUP, play_name, segments, shown, task_name, unit_names
 from benchhub_ansible.playbook.plays import (
     Data,
     PlayFile,
     ansible_tasks,
+    become,
+    environment,
     patterns,
     play,
     stage_header,
 )
 from benchhub_ansible.playbook.portable_tasks import (
+    CONTAINER_SCRIPT,
     NODE_DIR,
     NODE_SCRIPT,
+    container_call,
+    engine_of,
     node_if_there,
     number_text,
     pack_or_end,
@@ -125,6 +131,13 @@ def _prepare(plan: Plan) -> PlayFile:
             "ansible.builtin.copy": {"src": "node.sh", "dest": NODE_SCRIPT, "mode": "0755"},
         }
     )
+    if containers(plan):
+        tasks.append(
+            {
+                "name": f"{name} | put the script there that speaks to docker and podman",
+                "ansible.builtin.copy": {"src": "container.sh", "dest": CONTAINER_SCRIPT, "mode": "0755"},
+            }
+        )
     header = ("Makes the run's folder on every slot, and puts the script there that keeps output and exit codes.",)
     return PlayFile(name="prepare", title=name, header=header, plays=[_play(plan, name, [ALL_GROUP], tasks)])
 
@@ -170,6 +183,7 @@ def teardown_plays(plan: Plan) -> list[Data]:
     plays += _collect_plays(plan, plan.stages(), "the files")
     plays += [_stage_play(plan, stage, always=True) for stage in plan.cleanup]
     plays += _collect_plays(plan, plan.cleanup, "what the cleanup left")
+    plays += _sweep_plays(plan)
     plays.append(_play(plan, "Teardown | bring output and files", [ALL_GROUP], _bring(plan), always=True))
     plays.append(_play(plan, "Teardown | remove", [ALL_GROUP], _remove(plan), always=True))
     return plays
@@ -209,6 +223,33 @@ def _collect_plays(plan: Plan, stages: Iterable[PlannedStage], what: str) -> lis
         tasks: list[Data] = [{"name": name, **command, **keywords, "changed_when": True}]
         plays.append(_play(plan, name, [group], tasks, always=True))
     return plays
+
+
+def containers(plan: Plan) -> list[tuple[PlannedStage, PlannedTask]]:
+    """The tasks that speak to a container engine, cleanup stages among them."""
+    tasks = [(stage, task) for stage in (*plan.stages(), *plan.cleanup) for task in stage.tasks if not task.ansible]
+    return [(stage, task) for stage, task in tasks if "container" in steps.what_runs(plan, task)]
+
+
+def _sweep_plays(plan: Plan) -> list[Data]:
+    """A play for each way to speak to an engine: removes what has the run's label still, and tells what is left."""
+    look = '[ ! -r "$1" ] || exec /bin/sh "$@"'
+    plays: dict[str, Data] = {}
+    for stage, task in containers(plan):
+        argv = container_call("sweep", engine_of(steps.what_runs(plan, task)["container"]), "-")[1:]
+        for host in patterns(plan, stage):
+            name = f"Teardown | remove the containers of {host}"
+            swept: Data = {
+                "name": name,
+                "ansible.builtin.command": {"argv": ["/bin/sh", "-c", look, "look", *argv]},
+                **become(task, render),
+                **environment(task, render),
+                "register": "benchhub_swept",
+                "changed_when": True,
+                "failed_when": "benchhub_swept.rc != 0 or benchhub_swept.stdout | length > 0",
+            }
+            plays.setdefault(repr(swept), _play(plan, name, [host], [swept], always=True))
+    return list(plays.values())
 
 
 def _bring(plan: Plan) -> list[Data]:

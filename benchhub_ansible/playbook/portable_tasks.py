@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 from benchhub_ansible.job.model import Check
 from benchhub_ansible.plan.limits import SHUTDOWN_TIMEOUT
@@ -17,6 +18,8 @@ from benchhub_ansible.playbook.yaml_text import literal
 #: Where everything of benchhub lies on a node.
 NODE_DIR = "{{ benchhub_run_dir }}/.benchhub"
 NODE_SCRIPT = f"{NODE_DIR}/node.sh"
+#: The collection's own, which knows docker and podman.
+CONTAINER_SCRIPT = f"{NODE_DIR}/container.sh"
 
 
 def render(text: str) -> str:
@@ -32,8 +35,10 @@ def number_text(value: float) -> str:
     return f"{value:g}" if value < 10**6 else str(math.ceil(value))
 
 
-def _argv(runs: Data) -> list[str]:
+def _argv(runs: Data, unit: str) -> list[str]:
     """The program of a step: a shell with its script, the argv, or for a fetch a look whether the file is there."""
+    if "container" in runs:
+        return _container(runs["container"], unit)
     if "shell" in runs:
         return [render(runs.get("executable", "/bin/sh")), "-c", render(runs["shell"])]
     if "argv" in runs:
@@ -42,6 +47,55 @@ def _argv(runs: Data) -> list[str]:
         look = 'IFS=; for file in $1; do [ -e "$file" ] && exit 0; done; echo "there is no $1" >&2; exit 1'
         return ["/bin/sh", "-c", look, "fetch", render(runs["fetch"])]
     return ["true"]
+
+
+def engine_of(given: Data) -> str:
+    """The engine of a container task, as container.sh is told it."""
+    return render(given["engine"]) if "engine" in given else "{{ benchhub_engine | default('auto', true) }}"
+
+
+def container_call(verb: str, engine: str, unit: str) -> list[str]:
+    """The beginning of a call of container.sh."""
+    return ["/bin/sh", CONTAINER_SCRIPT, verb, engine, "{{ benchhub_run_id }}", "{{ inventory_hostname }}", unit]
+
+
+def _container(given: Data, unit: str) -> list[str]:
+    made = [part for volume in given.get("volumes", ()) for part in ("--volume", render(volume))]
+    if "network" in given:
+        made += ["--network", render(given["network"])]
+    options = made
+    if "grace" in given:
+        options = ["--grace", str(math.ceil(given["grace"]))]
+    built: list[str] = []
+    if "context" in given:
+        context = _context(given["context"])
+        built = [context]
+        if "file" in given:
+            file = given["file"]
+            built = ["--file", render(file) if file.startswith("/") else f"{context}/{_inline(file)}", context]
+    argv = [render(item) for item in given.get("argv", ())]
+    return [*container_call(given["verb"], engine_of(given), unit), *options, "--", *made, *argv, *built]
+
+
+def _beside(context: str) -> bool:
+    """Whether an image is built from a folder of the job, which has to be brought to the node."""
+    return not context.startswith(("/", "${run.dir}")) and "://" not in context
+
+
+def _context(context: str) -> str:
+    if not _beside(context):
+        return render(context)
+    return f"{{{{ benchhub_run_dir }}}}/context-{re.sub('[^A-Za-z0-9]+', '-', context).strip('-') or 'job'}"
+
+
+def _bring_context(name: str, runs: Data, task: PlannedTask) -> list[Data]:
+    """The task that brings the folder that an image is built from."""
+    context = runs.get("container", {}).get("context")
+    if context is None or not _beside(context):
+        return []
+    source = "{{ benchhub_job_dir }}" if context in (".", "./") else _below("{{ benchhub_job_dir }}", context)
+    copy = {"src": source.rstrip("/") + "/", "dest": _context(context) + "/"}
+    return [{"name": f"{name} in place", "ansible.builtin.copy": {**copy, "mode": "preserve"}, **become(task, render)}]
 
 
 def node_call(verb: str, options: Data, argv: list[str]) -> Data:
@@ -110,15 +164,29 @@ def step_tasks(plan: Plan, stage: PlannedStage, unit: str, place: tuple[int, int
     options |= _around(task)
     if stage.together and number == 1 and unit == stage.id:
         options["at"] = "{{ benchhub_at }}"
-    keywords = {**become(task, render), **environment(task, render), **_hidden(task, runs)}
-    noted: Data = {"name": name, **node_call("run", options, _argv(runs)), **keywords, "changed_when": True}
+    options |= _runs_container(runs)
+    keywords = {**become(task, render), **_environment(task, runs), **_hidden(task, runs)}
+    noted: Data = {"name": name, **node_call("run", options, _argv(runs, unit)), **keywords, "changed_when": True}
     for kind in ("copy", "template"):
         if kind in runs:
             placed = _file(f"{name} in place", kind, runs[kind], task, keywords)
             if task.when is not None:
                 placed["when"] = "benchhub_when.rc == 0"
             return [*condition(name, task, render), placed, noted]
-    return [noted]
+    return [*_bring_context(name, runs, task), noted]
+
+
+def _runs_container(runs: Data) -> Data:
+    """What tells node.sh to remove a container when it has ended."""
+    given = runs.get("container", {})
+    return {"container": engine_of(given)} if given.get("verb") == "run" else {}
+
+
+def _environment(task: PlannedTask, runs: Data) -> Data:
+    """The task's environment, with what a container gets through that of its engine's command line."""
+    own = environment(task, render)
+    hidden = {key: render(value) for key, value in runs.get("container", {}).get("env", {}).items()}
+    return {"environment": {**hidden, **own.get("environment", {})}} if hidden else own
 
 
 def _file(name: str, kind: str, given: Data, task: PlannedTask, keywords: Data) -> Data:
@@ -158,12 +226,13 @@ def _inline(path: str) -> str:
 def service_tasks(plan: Plan, stage: PlannedStage, task: PlannedTask) -> list[Data]:
     """A service as an async task, its ready check, and a look whether it is still alive."""
     runs = steps.what_runs(plan, task)
-    options = {"unit": task.service, "grace": number_text(task.grace), **_around(task)}
-    keywords = {**become(task, render), **environment(task, render), **_hidden(task, runs)}
+    unit = task.service or task.id
+    options = {"unit": unit, "grace": number_text(task.grace), **_around(task), **_runs_container(runs)}
+    keywords = {**become(task, render), **_environment(task, runs), **_hidden(task, runs)}
     name = task_name(stage, task.name)
     started: Data = {
         "name": name,
-        **node_call("serve", options, _argv(runs)),
+        **node_call("serve", options, _argv(runs, unit)),
         **keywords,
         "changed_when": True,
         "async": math.ceil(task.timeout),
@@ -236,11 +305,11 @@ def _pattern(regex: str) -> Data:
 
 def stop_task(plan: Plan, task: PlannedTask, stage: PlannedStage) -> Data:
     """The task that ends a service, asking it first when it has a shutdown."""
-    options = {"unit": task.service, "grace": number_text(task.grace)}
+    options = {"unit": task.service, "grace": number_text(task.grace), **_runs_container(steps.what_runs(plan, task))}
     argv: list[str] = []
     if shutdown := steps.shutdown_of(plan, task):
         options["timeout"] = number_text(shutdown.get("timeout", SHUTDOWN_TIMEOUT))
-        argv = _argv(shutdown)
+        argv = _argv(shutdown, task.service or task.id)
     return {
         "name": f"Stop {shown(task.service or task.name)} of {shown(stage.title)}",
         **node_if_there("stop", options, argv),

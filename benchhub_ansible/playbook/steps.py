@@ -14,6 +14,9 @@ from benchhub_ansible.playbook.names import one_line
 from benchhub_ansible.playbook.plays import Data, seconds, where
 from benchhub_ansible.playbook.yaml_text import literal
 
+#: What a container engine may take beyond the grace time it gives a container, seconds.
+_ENGINE_MARGIN = 20.0
+
 
 def as_written(value: Any) -> Any:
     """Free data with every text marked that Ansible would take for an expression."""
@@ -27,7 +30,7 @@ def as_written(value: Any) -> Any:
 
 
 def what_runs(plan: Plan, task: PlannedTask) -> Data:
-    """``shell``, ``argv``, ``copy``, ``template`` or ``fetch`` of a task, as its driver says; JobError if it cannot."""
+    """What a task runs (``shell``, ``argv``, ``container``, ``copy``, …), as its driver says; JobError if it cannot."""
     made = driver(task.driver)
     problem = made.problem(task.params)
     if problem is None and task.long and not made.serves:
@@ -42,10 +45,10 @@ def shutdown_of(plan: Plan, task: PlannedTask) -> Data | None:
     if task.shutdown is not None:
         runs, timeout = what_runs(plan, task.shutdown), task.shutdown.timeout
     else:
-        default = driver(task.driver).shutdown(task.params)
+        default = driver(task.driver).shutdown(task.params, task.grace)
         if default is None:
             return None
-        runs, timeout = dict(default), SHUTDOWN_TIMEOUT
+        runs, timeout = {**default, **surroundings(task)}, max(SHUTDOWN_TIMEOUT, task.grace + _ENGINE_MARGIN)
     return {"name": f"stop {one_line(task.name)}", **runs, "timeout": seconds(timeout)}
 
 

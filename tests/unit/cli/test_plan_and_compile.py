@@ -33,7 +33,7 @@ def _plan(*arguments: str) -> Result:
 def test_the_table_shows_commands_checks_and_limits(job: Path) -> None:
     shown = _plan(str(job)).stdout
     assert "Nodes: db (1, database), loader (2, loader); central: db" in shown
-    for text in ("roll (one by one)", "docker run --rm --name kv", "at most 1h", "tried again 3 times, 2s apart"):
+    for text in ("roll (one by one)", "docker run --name kv", "at most 1h", "tried again 3 times, 2s apart"):
         assert text in shown
     assert "\x1b" not in shown
     assert "stop commanded-threads-1-w1" in shown

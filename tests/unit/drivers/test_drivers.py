@@ -18,43 +18,74 @@ STEPS = [
     ("template", {"src": "x", "dest": "/y", "mode": "0600"}, {"template": {"src": "x", "dest": "/y", "mode": "0600"}}),
     ("fetch", {"src": "/x"}, {"fetch": "/x"}),
     ("fetch", "/x", {"fetch": "/x"}),
-    ("docker", {"pull": "a:1"}, {"argv": ["docker", "pull", "a:1"]}),
+    ("docker", {"pull": "a:1"}, {"container": {"verb": "pull", "argv": ["a:1"]}}),
+    (
+        "docker",
+        {"pull": "a:1", "engine": "podman", "args": ("--platform", "linux/arm64")},
+        {"container": {"verb": "pull", "engine": "podman", "argv": ["--platform", "linux/arm64", "a:1"]}},
+    ),
     (
         "docker",
         {"run": "a:1", "name": "n", "publish": ("1:1", "2:2"), "volumes": "v:/v", "env": {"A": "b c"}, "network": "w"},
         {
-            "argv": [
-                "docker",
-                "run",
-                "--rm",
-                "--name",
-                "n",
-                "--publish",
-                "1:1",
-                "--publish",
-                "2:2",
-                "--volume",
-                "v:/v",
-                "--env",
-                "A=b c",
-                "--network",
-                "w",
-                "a:1",
-            ]
+            "container": {
+                "verb": "run",
+                "argv": ["--name", "n", "--publish", "1:1", "--publish", "2:2", "--env", "A=b c", "a:1"],
+                "volumes": ["v:/v"],
+                "network": "w",
+            }
         },
     ),
-    ("docker", {"run": "a", "command": "x 'y z'"}, {"argv": ["docker", "run", "--rm", "a", "x", "y z"]}),
     (
         "docker",
-        {"build": ".", "tag": "t", "file": "F", "args": {"V": "1"}, "options": ("--pull",)},
-        {"argv": ["docker", "build", "--tag", "t", "--file", "F", "--build-arg", "V=1", "--pull", "."]},
+        {
+            "run": "a",
+            "cpus": "1.5",
+            "memory": "2GiB",
+            "ulimits": {"nofile": "100:200"},
+            "user": "1",
+            "args": ("--init", "--shm-size=1g"),
+            "command": "x 'y z'",
+        },
+        {
+            "container": {
+                "verb": "run",
+                "argv": [
+                    *("--cpus", "1.5", "--memory", "2GiB", "--ulimit", "nofile=100:200", "--user", "1"),
+                    *("--init", "--shm-size=1g", "a", "x", "y z"),
+                ],
+            }
+        },
     ),
     (
         "docker",
-        {"exec": "n", "command": ("a", "b c"), "env": ("X=1",)},
-        {"argv": ["docker", "exec", "--env", "X=1", "n", "a", "b c"]},
+        {"run": "a", "env": {"PW": "${secrets.PW}", "B": "1"}},
+        {"container": {"verb": "run", "argv": ["--env", "PW", "--env", "B=1", "a"], "env": {"PW": "${secrets.PW}"}}},
     ),
-    ("docker", {"stop": "n", "time": "3"}, {"argv": ["docker", "stop", "--time", "3", "n"]}),
+    (
+        "docker",
+        {"build": ".", "tag": "t", "file": "F", "build_args": {"V": "1"}, "args": ("--pull",)},
+        {
+            "container": {
+                "verb": "build",
+                "argv": ["--tag", "t", "--force-rm", "--build-arg", "V=1", "--pull"],
+                "context": ".",
+                "file": "F",
+            }
+        },
+    ),
+    (
+        "docker",
+        {"exec": "n", "command": ("a", "b c"), "env": ("X=1",), "user": "u"},
+        {
+            "container": {
+                "verb": "exec",
+                "argv": ["--env", "X=1", "--user", "u", "n", "a", "b c"],
+                "container": "n",
+            }
+        },
+    ),
+    ("docker", {"stop": "n", "time": "3"}, {"container": {"verb": "stop", "argv": ["-t", "3", "n"]}}),
 ]
 
 PROBLEMS = [
@@ -79,6 +110,12 @@ PROBLEMS = [
     ("docker", {"pull": "a", "name": "b"}, "docker pull: unknown: name"),
     ("docker", {"pull": ""}, "wants a text"),
     ("docker", {"exec": "n"}, "wants a command"),
+    ("docker", {"run": "-v"}, "does not begin with -"),
+    ("docker", {"run": "a", "engine": "lxc"}, "no engine lxc"),
+    ("docker", {"run": "a", "command": "x 'y"}, "a quote in command is not closed"),
+    ("docker", {"run": "a", "args": ("--rm",)}, "benchhub removes every container"),
+    ("docker", {"run": "a", "args": ("--detach=true",)}, "`--detach` cannot be given"),
+    ("docker", {"run": "a", "args": ("-v", "a:/b")}, "a key of its own: `volumes`"),
     ("module", "ping", "full name"),
     ("module", {"a": 1, "b": 2}, "full name"),
     ("module", {"ansible.builtin.ping": 3}, "mapping"),
@@ -106,9 +143,12 @@ def test_which_drivers_serve_and_how_they_are_stopped() -> None:
     serving = {name for name in registry.names("driver") if getattr(registry.load("driver", name)(), "serves", False)}
     assert serving >= {"shell", "exec", "docker"}
     assert not serving & {"copy", "template", "fetch", "module", "role"}
-    assert base.driver("shell").shutdown("x") is None
-    assert base.driver("docker").shutdown({"run": "i", "name": "n"}) == {"argv": ["docker", "stop", "n"]}
-    assert base.driver("docker").shutdown({"run": "i"}) is None
+    assert base.driver("shell").shutdown("x", 10) is None
+    docker = base.driver("docker")
+    assert docker.shutdown({"run": "i", "name": "n"}, 10) == {"container": {"verb": "stop", "grace": 10}}
+    stopped = {"container": {"verb": "stop", "engine": "podman", "grace": 3}}
+    assert docker.shutdown({"run": "i", "engine": "podman"}, 3) == stopped
+    assert docker.shutdown({"pull": "i"}, 3) is None
 
 
 def test_ansible_run_drivers_render_every_text() -> None:

@@ -130,7 +130,7 @@ DRIVER = st.one_of(
     ),
     st.dictionaries(TEXT, VALUE, max_size=3).map(lambda values: {"role": {"name": "r", "vars": values}}),
     st.tuples(TEXT, TEXT, st.lists(TEXT, max_size=2)).map(
-        lambda t: {"docker": {"run": t[0], "env": {t[1]: t[0]}, "options": t[2]}}
+        lambda t: {"docker": {"run": t[0], "env": {t[1]: t[0]}, "args": t[2]}}
     ),
     TEXT.map(lambda path: {"fetch": path}),
 )

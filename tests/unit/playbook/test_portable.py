@@ -165,10 +165,11 @@ def test_teardown_stops_in_reverse_order_and_brings_everything() -> None:
     assert names[: len(list(made.services()))] == [
         f"Teardown | stop {task.service}" for _, task in reversed(list(made.services()))
     ]
-    assert names[-5:] == [
+    assert names[-6:] == [
         "Teardown | collect the files of loader",
         "Teardown | collect the files of database",
         "Drop data",
+        "Teardown | remove the containers of db",
         "Teardown | bring output and files",
         "Teardown | remove",
     ]
@@ -180,7 +181,17 @@ def test_teardown_stops_in_reverse_order_and_brings_everything() -> None:
         "BENCHHUB_MASK_KEY": "{{ benchhub_secret.KEY }}",
     }
     stop_kv = next(tasks([torn[3]]))
-    assert _program(stop_kv) == ["docker", "stop", "kv"]
+    program = _program(stop_kv)
+    assert program[program.index("stop") :] == [
+        "stop",
+        "{{ benchhub_engine | default('auto', true) }}",
+        "{{ benchhub_run_id }}",
+        "{{ inventory_hostname }}",
+        "kv",
+        "--grace",
+        "10",
+        "--",
+    ]
 
 
 def test_a_plain_job_needs_no_privileges_and_a_privileged_one_on_all_slots_no_list() -> None:

@@ -6,7 +6,13 @@ import posixpath
 from typing import ClassVar
 
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction, one_of
-from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import LIVE_KINDS, SERVICE, STEP_KINDS
+from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import (
+    COMMAND_KINDS,
+    LIVE_KINDS,
+    SERVICE,
+    STEP_KINDS,
+)
+from ansible_collections.benchhub.bench.plugins.plugin_utils.containers import with_script
 from ansible_collections.benchhub.bench.plugins.plugin_utils.outcome import RefusedError
 from ansible_collections.benchhub.bench.plugins.plugin_utils.steps import Steps
 
@@ -18,14 +24,14 @@ class ActionModule(BenchAction):
 
     OP = "service"
     ARGUMENTS = SERVICE
-    RULES: ClassVar[dict] = {"required_one_of": [("shell", "argv")], "mutually_exclusive": [("shell", "argv")]}
+    RULES: ClassVar[dict] = {"required_one_of": [COMMAND_KINDS], "mutually_exclusive": [COMMAND_KINDS]}
 
     def perform(self, args):
         """Starts it; whether it is ready is `wait_for`'s question."""
         if not self._task.async_val or self._task.poll:
             raise RefusedError("a service is an async task: give it `async:` (its deadline in seconds) and `poll: 0`")
         self.report.title = self.report.title or args["name"]
-        steps = Steps(self.fleet)
+        steps = Steps(self.fleet, args["name"])
         jobs = {slot: self._job(slot, args["name"]) for slot in self.fleet.targets()}
         starts = {slot: self._start(slot, args, steps, job) for slot, job in jobs.items()}
         for slot in self.requests(starts):
@@ -58,7 +64,7 @@ class ActionModule(BenchAction):
             request["shutdown"] = steps.step(slot, args["shutdown"])
         if args["live"]:
             request["live"] = self._live(slot, args["live"])
-        return request
+        return with_script(request, [request[key] for key in ("service", "shutdown") if key in request])
 
     def _live(self, slot, args):
         kind = one_of(args, LIVE_KINDS)

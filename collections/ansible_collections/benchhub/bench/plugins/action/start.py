@@ -7,6 +7,7 @@ import time
 from ansible_collections.benchhub.bench.plugins.plugin_utils import clock
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction, refusal
 from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import START
+from ansible_collections.benchhub.bench.plugins.plugin_utils.containers import with_script
 from ansible_collections.benchhub.bench.plugins.plugin_utils.joining import join, record
 from ansible_collections.benchhub.bench.plugins.plugin_utils.steps import Steps
 from ansible_collections.benchhub.bench.plugins.plugin_utils.waiting import Wait
@@ -37,7 +38,7 @@ class ActionModule(BenchAction):
                 self.report.ok(slot, units={args["unit"]: {"unit": args["unit"], "state": "running"}})
 
     def _starts(self, slots, args):
-        steps = Steps(self.fleet)
+        steps = Steps(self.fleet, args["unit"])
         starts = {slot: self._start(args, [steps.step(slot, step) for step in args["steps"]]) for slot in slots}
         staged = steps.staged()
         if staged:
@@ -50,7 +51,7 @@ class ActionModule(BenchAction):
             request["deadline"] = args["deadline"]
         if args["together"]:
             request["together"] = True
-        return request
+        return with_script(request, steps)
 
     def _sender(self, slot, start, staged):
         link = self.fleet.link(slot)

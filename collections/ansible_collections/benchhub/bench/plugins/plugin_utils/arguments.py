@@ -11,10 +11,25 @@ _FILE = {
     "group": {"type": "str"},
 }
 
+#: A command of docker or podman; what the engine is told stands in argv, but for what benchhub has to look at.
+CONTAINER = {
+    "verb": {"type": "str", "required": True, "choices": ["run", "exec", "stop", "pull", "build"]},
+    "engine": {"type": "str"},
+    "argv": {"type": "list", "elements": "str", "default": []},
+    "volumes": {"type": "list", "elements": "str", "default": []},
+    "network": {"type": "str"},
+    "container": {"type": "str"},
+    "context": {"type": "str"},
+    "file": {"type": "str"},
+    "env": {"type": "dict", "default": {}},
+    "grace": {"type": "float"},
+}
+
 #: How a command is run; shared by steps, services and the command check of wait_for.
 _COMMAND = {
     "shell": {"type": "str"},
     "argv": {"type": "list", "elements": "str"},
+    "container": {"type": "dict", "options": CONTAINER},
     "executable": {"type": "str"},
     "env": {"type": "dict", "default": {}},
     "chdir": {"type": "str"},
@@ -42,7 +57,9 @@ STEP = {
 }
 
 #: Exactly one of these says what a step does.
-STEP_KINDS = ("shell", "argv", "copy", "template", "fetch")
+STEP_KINDS = ("shell", "argv", "container", "copy", "template", "fetch")
+#: Those that run something, as services and shutdowns do.
+COMMAND_KINDS = ("shell", "argv", "container")
 
 STEPS = {
     "type": "list",
@@ -101,7 +118,7 @@ SERVICE = {
     "shutdown": {
         "type": "dict",
         "options": STEP,
-        "required_one_of": [("shell", "argv")],
+        "required_one_of": [COMMAND_KINDS],
         "mutually_exclusive": [STEP_KINDS],
     },
     "live": {

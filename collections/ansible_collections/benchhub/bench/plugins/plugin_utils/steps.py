@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import posixpath
 import shlex
 import tarfile
 import tempfile
@@ -19,6 +20,7 @@ except ImportError:  # ansible-core < 2.19: every text may be a template
 
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import one_of
 from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import STEP_KINDS
+from ansible_collections.benchhub.bench.plugins.plugin_utils.containers import Containers
 from ansible_collections.benchhub.bench.plugins.plugin_utils.outcome import RefusedError
 
 #: Files up to this size travel inside the request, bytes.
@@ -37,14 +39,15 @@ _LEGACY = {} if trust_as_template else {"convert_data": False}
 class Steps:
     """Turns arguments into supervisor steps for one slot after the other; files are read once for all slots."""
 
-    def __init__(self, fleet):
+    def __init__(self, fleet, unit):
         self._fleet = fleet
+        self._unit = unit
         self._staged = {}  # path on the controller -> Staged
 
     def step(self, slot, args):
         """One supervisor step for one slot; RefusedError when its arguments do not go together."""
         kind = one_of(args, STEP_KINDS)
-        step = {"name": args["name"], **self.command(slot, args)} if kind in ("shell", "argv") else None
+        step = {"name": args["name"], **self.command(slot, args)} if kind in ("shell", "argv", "container") else None
         if step is None:
             step = {"name": args["name"], **self._common(slot, args), **getattr(self, f"_{kind}")(slot, args[kind])}
         for key in ("timeout", "grace"):
@@ -59,6 +62,10 @@ class Steps:
     def command(self, slot, args):
         """What to run and as whom: the part that a step, a service and a shutdown have in common."""
         expand = self._fleet.expand
+        if args.get("container") is not None:
+            return Containers(self._fleet, slot, self._unit).command(
+                args["container"], self._common(slot, args), lambda path: self._sent(slot, path)
+            )
         if args.get("shell") is not None:
             what = {"kind": "shell", "text": expand(slot, args["shell"])}
             if args.get("executable"):
@@ -68,6 +75,17 @@ class Steps:
                 raise RefusedError(f"{args.get('name')}: argv is empty")
             what = {"kind": "exec", "argv": [expand(slot, item) for item in args["argv"]]}
         return {**what, **self._common(slot, args)}
+
+    def _sent(self, slot, path):
+        """What makes a step bring a folder beside the job to the node first, and where that will be."""
+        source = self._source(slot, path)
+        if not source.is_dir():
+            raise RefusedError(f"{source} is no folder: what is built from is one, with its Dockerfile in it")
+        if source not in self._staged:
+            self._staged[source] = Staged(source, without=_runs_below(source))
+        name = self._staged[source].name
+        unpacked = posixpath.join(self._fleet.link(slot).run_dir, "context-" + posixpath.basename(name)[:12])
+        return {"staged": name, "unpack": unpacked}, unpacked
 
     def staged(self):
         """The files that do not fit into a request, by their path below the supervisor's folder."""
@@ -139,8 +157,8 @@ class Steps:
 class Staged:
     """A file or folder that is sent to a node beside the requests; `name` is its path in the supervisor's folder."""
 
-    def __init__(self, source):
-        self._file = _packed(source) if source.is_dir() else source.open("rb")
+    def __init__(self, source, without=frozenset()):
+        self._file = _packed(source, without) if source.is_dir() else source.open("rb")
         digest = hashlib.sha256()
         while piece := self._file.read(_PIECE):
             digest.update(piece)
@@ -165,11 +183,18 @@ def _checked(link, command, data):
         raise RefusedError(f"a file could not be put on the node: {err.decode(errors='replace').strip()[-200:]}")
 
 
-def _packed(folder):
+def _runs_below(folder):
+    """The folders of runs that lie beside the job: an image is not made of them, and one of them is being written."""
+    return {path.parent for path in folder.rglob("journal.jsonl")}
+
+
+def _packed(folder, without):
     """A tar of a folder's content, in a file that has no name."""
     packed = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the task
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for path in sorted(folder.rglob("*")):
+            if not without.isdisjoint((path, *path.parents)):
+                continue
             archive.add(path, arcname=str(path.relative_to(folder)), recursive=False)
     packed.seek(0)
     return packed

@@ -5,6 +5,8 @@ _UNIT_NAME = _LETTERS | frozenset("._-")
 _NAME_LENGTH = 128
 _STEP_KINDS = {"shell": ("text", str), "exec": ("argv", list), "file": ("dest", str)}
 _CHECK_KINDS = ("tcp", "http", "command", "log", "file", "drained")
+#: What a command can be given to read: a pipe of Linux holds 65536 bytes.
+_INPUT_LIMIT = 60000
 #: Beyond every instant (seconds since 1970) that a controller could mean.
 _FOREVER = 10.0**10
 
@@ -40,10 +42,24 @@ def check_unit(request):
         raise Refused("%.40r is no kind of unit" % (kind,))
     if request.get("shutdown") is not None:
         _check_command(request["shutdown"], "the shutdown")
+    _check_texts(request)
     if request.get("live") is not None and not isinstance(request["live"], dict):
         raise Refused("live is no check")
     for key in ("deadline", "grace"):
         seconds(request, key, None)
+
+
+def _check_texts(request):
+    """Refuses sweeps that are no commands, and inputs that no pipe could hold."""
+    if not isinstance(request.get("sweeps") or [], list):
+        raise Refused("sweeps is no list")
+    for step in request.get("sweeps") or []:
+        _check_command(step, "a sweep")
+    inputs = request.get("inputs") or {}
+    if not isinstance(inputs, dict) or not all(
+        isinstance(text, str) and len(text.encode("utf-8", "replace")) <= _INPUT_LIMIT for text in inputs.values()
+    ):
+        raise Refused("inputs are texts of at most %d bytes" % _INPUT_LIMIT)
 
 
 def _is_name(name):
@@ -60,12 +76,22 @@ def _check_command(step, what):
         raise Refused("%s: %.40r is no kind of step" % (what, step.get("kind")))
     if not isinstance(step.get(key), kind) or step[key] == []:
         raise Refused("%s: %s is missing" % (what, key))
-    for key, kind in (("env", dict), ("retries", dict), ("chdir", str), ("when", str), ("staged", str)):
+    for key, kind in (
+        ("env", dict),
+        ("retries", dict),
+        ("chdir", str),
+        ("when", str),
+        ("staged", str),
+        ("input", str),
+        ("unpack", str),
+    ):
         if step.get(key) is not None and not isinstance(step[key], kind):
             raise Refused("%s: %s cannot be %.40r" % (what, key, step[key]))
     staged = step.get("staged")
     if staged is not None and (staged.startswith("/") or ".." in staged.split("/")):
         raise Refused("%s: %.80r is no staged file" % (what, staged))
+    if step.get("after") is not None:
+        _check_command(step["after"], "what follows %s" % what)
     for key in ("timeout", "grace"):
         seconds(step, key, None)
     for key in ("count", "delay"):

@@ -9,6 +9,7 @@ from . import processes, status, wire
 from .calls import Replies
 from .folders import remove_tree
 from .requests import Requests
+from .work import Child
 
 _RETENTION = 900.0
 _SHORTEST_LEASE = 0.5
@@ -54,6 +55,7 @@ class Daemon:
         self.folder = os.path.join(config["dir"], ".benchhub")
         self.units = {}
         self.masks = []
+        self.sweeps = {}  # what to run when all has ended -> (texts it reads, the command itself)
         self.exiting = False
         self.expired_at = None
         self.lease = max(_SHORTEST_LEASE, float(config["lease"]))
@@ -90,6 +92,8 @@ class Daemon:
         from . import monitor  # noqa: PLC0415 - a slot without units never needs it
 
         run = monitor.runner(request["kind"])
+        for step in request.get("sweeps") or []:
+            self.sweeps[wire.dumps(step)] = (request.get("inputs"), step)
         os.mkdir(os.path.join(self.folder, "units", request["unit"]), 0o700)
         command_r, command_w = os.pipe()
         report_r, report_w = os.pipe()
@@ -140,9 +144,13 @@ class Daemon:
         self.unwatch(unit.reports)
         os.close(unit.reports)
         os.close(unit.commands)
-        unit.gone = True
-        if unit.status["state"] not in status.ENDED:
+        if unit.status["state"] in status.ENDED:
+            self._gone(unit)
+        else:
             self._orphaned(unit)
+
+    def _gone(self, unit):
+        unit.gone = True
         self.requests.changed()
 
     def _orphaned(self, unit):
@@ -163,6 +171,34 @@ class Daemon:
 
             out, err = (os.path.join(folder, name) for name in ("01.out", "01.err"))
             jobfile.write(unit.request, jobfile.finished(unit.status, out, err))
+        self._clean_up_after(unit)
+
+    def _clean_up_after(self, unit):
+        """Has done what was to follow the commands of a unit; it is gone when that has ended."""
+        steps = self._afters(unit.request)
+        if not steps:
+            self._gone(unit)
+            return
+        self.in_child(unit.name, unit.request.get("inputs"), steps, lambda _left: self._gone(unit))
+
+    @staticmethod
+    def _afters(request):
+        if "inputs" not in request:
+            return []
+        from .aftermath import afters  # noqa: PLC0415 - only where there are containers
+
+        return afters(request)
+
+    def in_child(self, name, inputs, steps, done):
+        """Runs commands in a fork, as those of a unit; then calls ``done`` with the lines they printed."""
+
+        def work():
+            from .aftermath import run_all  # noqa: PLC0415 - as above
+            from .spawning import Context  # noqa: PLC0415
+
+            return run_all(Context(self.config, name, inputs), self.folder, steps)
+
+        Child(self, work, lambda result: done(result["left"] if "left" in result else [result["error"]])).start()
 
     def _strays(self):
         """Everything that became the daemon's child because its own parent died, and what is below it."""

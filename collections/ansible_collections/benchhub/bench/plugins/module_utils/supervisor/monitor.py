@@ -25,8 +25,7 @@ class Monitor:
         self.folder = os.path.join(config["dir"], ".benchhub", "units", request["unit"])
         self.commands = commands
         self.reports = reports
-        marker = "%s/%s/%s" % (config["run"], config["slot"], request["unit"])
-        self.context = Context(config["dir"], marker, config.get("login_uid"), config.get("login_gid"))
+        self.context = Context(config, request["unit"], request.get("inputs"))
         self.status = status.new(request["unit"], request["kind"], request.get("steps") or [])
         self.release_at = None
         self.stopping = False

@@ -5,7 +5,7 @@ import time
 
 from . import asking, jobfile
 from .asking import Refused, seconds
-from .work import Child, Polls, Stopping
+from .work import Child, Closing, Polls, Stopping
 
 _BOUND = 30.0
 #: Packing is work, not waiting: it is answered when it is done.
@@ -81,6 +81,8 @@ class Requests:
         self._polls.tick()
         now = time.monotonic()
         if self._ending is not None and self._ending.over():
+            for line in self._ending.left:
+                self._daemon.log("left: %s" % line)
             self._ending = None
             self.changed()  # the loop may have waited for this
         for call in list(self._blocked):
@@ -263,7 +265,7 @@ class Requests:
 
     def stop_everything(self, by, reason):
         """Ends all units in order without a client; ``stopping`` says whether that goes on."""
-        self._ending = Stopping(self._in_reverse(), by, reason)
+        self._ending = Closing(self._daemon, self._in_reverse(), by, reason)
         self.changed()
 
     def stopping(self):
@@ -281,11 +283,11 @@ class Requests:
 
     def _op_finish(self, client, request):
         asking.check_pack(request)
-        stopping = Stopping(self._in_reverse())
+        closing = Closing(self._daemon, self._in_reverse())
         state = {"child": None}
 
         def ready():
-            if not stopping.over():
+            if not closing.over():
                 return None
             if state["child"] is None:
                 state["child"] = self._child(lambda: _pack(self._daemon, request))
@@ -295,19 +297,21 @@ class Requests:
             if not result["ok"]:  # whatever broke, what runs has ended and what is here has to go
                 result = {"ok": True, "lost": ["outputs and files: %s" % result["error"]]}
             if "path" not in result and not request.get("keep_archive"):
-                result["left"] = self._daemon.remove()
+                result["left"] = closing.left + self._daemon.remove()
             return dict(result, units={name: unit.status for name, unit in self._daemon.units.items()})
 
         return self._block(client, {"bound": _PACK_BOUND}, ready, lambda: {"ok": True, "state": "waiting"})[0]
 
     def _op_remove(self, client, _request):
-        stopping = Stopping(self._in_reverse())
+        closing = Closing(self._daemon, self._in_reverse())
 
         def ready():
             # the reply's FIFO has to be open before its folder goes
-            if not stopping.over() or not self._daemon.replies.waiting(client):
+            if not closing.over() or not self._daemon.replies.waiting(client):
                 return None
-            return {"ok": True, "left": self._daemon.remove()} if self._daemon.replies.reachable(client) else None
+            if not self._daemon.replies.reachable(client):
+                return None
+            return {"ok": True, "left": closing.left + self._daemon.remove()}
 
         return self._block(client, {"bound": _PACK_BOUND}, ready, lambda: {"ok": True, "state": "waiting"})[0]
 
@@ -316,8 +320,7 @@ def _poll(config, request):
     from .checks import poll  # noqa: PLC0415 - imported by the child only
     from .spawning import Context  # noqa: PLC0415
 
-    marker = "%s/%s/check" % (config["run"], config["slot"])
-    return poll(request, Context(config["dir"], marker, config.get("login_uid"), config.get("login_gid")))
+    return poll(request, Context(config, "check"))
 
 
 def _pack(daemon, request):

@@ -4,7 +4,7 @@ import _signal as signal
 import os
 import time
 
-from . import jobfile, processes, status
+from . import aftermath, jobfile, processes, status
 
 _SHUTDOWN_LIMIT = 30.0
 _GRACE = 10.0
@@ -28,12 +28,13 @@ def run(monitor, _gate):
     left = not monitor.end_all(request.get("grace") or _GRACE)
     monitor.reap()
     _note_exit(monitor, main)
+    not_removed = aftermath.follow(monitor, request["service"], monitor.status, "01")
     state = "stopped" if monitor.status["told"] and problem is None else "failed"
     changes = {}
-    if left:
-        changes["error"] = "some of its processes could not be ended"
+    if left or not_removed:
+        changes["error"] = not_removed or "some of its processes could not be ended"
     elif state == "failed":
-        changes["error"] = problem or monitor.status.get("reason")
+        changes["error"] = problem or monitor.status.get("reason") or aftermath.cause(monitor.status)
     if state == "failed":
         changes["tail"] = status.tail([err, out])
     monitor.ended(state, **changes)

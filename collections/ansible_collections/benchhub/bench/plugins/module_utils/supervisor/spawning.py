@@ -72,12 +72,13 @@ class Gate:
 
 
 class Context:
-    """What all commands of a unit share: run folder, marker, who the login user is, the base environment."""
+    """What all commands of a unit share: run folder, marker, who the login user is, texts to read, environment."""
 
-    def __init__(self, run_dir, marker, login_uid, login_gid):
-        self.run_dir = run_dir
-        self.marker = marker
-        self.login = (login_uid, login_gid)
+    def __init__(self, config, unit, inputs=None):
+        self.run_dir = config["dir"]
+        self.marker = "%s/%s/%s" % (config["run"], config["slot"], unit)
+        self.login = (config.get("login_uid"), config.get("login_gid"))
+        self._inputs = inputs or {}
         self.base_env = {
             key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "BENCHHUB_", "SUDO_"))
         }
@@ -104,7 +105,7 @@ class Context:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
-        _redirect(out, err)
+        _redirect(self._inputs.get(step.get("input")), out, err)
         os.umask(0o022)
         source = os.open(step["staged_path"], os.O_RDONLY) if step.get("staged_path") else None
         env = dict(self.base_env)
@@ -113,6 +114,11 @@ class Context:
         env[MARKER] = self.marker
         os.chdir(os.path.join(self.run_dir, step.get("chdir") or "."))
         argv = _argv(step)
+        if step.get("unpack"):
+            from .files import write  # noqa: PLC0415 - only steps that bring a folder need it
+
+            if write({"dest": step["unpack"], "directory": True}, source):
+                os._exit(_CANNOT_START)
         if gate is not None:
             gate.wait()
         if argv is None:
@@ -165,8 +171,16 @@ def _argv(step):
     raise ValueError("unknown kind of step %r" % kind)
 
 
-def _redirect(out, err):
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+def _redirect(text, out, err):
+    """Input is closed, or a text that fits into a pipe."""
+    if text is None:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    else:
+        reader, writer = os.pipe()
+        os.write(writer, text.encode("utf-8", "surrogateescape"))
+        os.close(writer)
+        os.dup2(reader, 0)
+        os.close(reader)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     os.dup2(os.open(out, flags, 0o600), 1)
     os.dup2(os.open(err, flags, 0o600), 2)

@@ -3,7 +3,7 @@
 import os
 import time
 
-from . import status
+from . import aftermath, status
 
 
 def run(monitor, gate_class):
@@ -56,6 +56,9 @@ def _run_step(monitor, step, record, gate):
             record["attempts"] = attempt + 1
             _try(monitor, step, record, gate)
             gate = None
+            problem = aftermath.follow(monitor, step, record, "%02d" % record["index"])
+            if problem and record["state"] == "ok":
+                record.update(state="failed", error=problem)
             if record["state"] == "ok" or monitor.stopping or _overdue(monitor.deadline):
                 break
     except OSError as error:

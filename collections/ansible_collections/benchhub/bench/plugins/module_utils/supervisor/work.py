@@ -87,12 +87,38 @@ class Poll:
         self.left_at = None
 
 
-class Child:
-    """Work in a forked child, so that the loop never blocks; ``result`` is there once it has ended."""
+class Closing(Stopping):
+    """Ends units as Stopping does, then sweeps; ``left`` says what is still there."""
 
-    def __init__(self, daemon, work):
+    def __init__(self, daemon, units, by="request", reason=None):
+        super().__init__(units, by, reason)
+        self._daemon = daemon
+        self._sweeping = None
+        self.left = []
+
+    def over(self):
+        """As before, and every sweep has ended too."""
+        if not super().over():
+            return False
+        if self._sweeping is None:
+            sweeps = list(self._daemon.sweeps.values())
+            self._sweeping = len(sweeps)
+            for inputs, step in sweeps:
+                self._daemon.in_child("sweep", inputs, [step], self._swept)
+        return self._sweeping == 0
+
+    def _swept(self, left):
+        self.left += left
+        self._sweeping -= 1
+
+
+class Child:
+    """Work in a forked child, so that the loop never blocks; ``result`` is there, and told, once it has ended."""
+
+    def __init__(self, daemon, work, done=None):
         self._daemon = daemon
         self._work = work
+        self._done = done
         self._data = b""
         self._reader = None
         self.pid = None
@@ -149,6 +175,8 @@ class Child:
             self.result = wire.loads(self._data)
         except ValueError:
             self.result = {"ok": False, "error": "the supervisor's helper process was killed"}
+        if self._done is not None:
+            self._done(self.result)
         self._daemon.requests.changed()
 
     def end(self):
