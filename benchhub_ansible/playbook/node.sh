@@ -51,7 +51,8 @@ minus() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.6f", a - b }'; }
 
 end_container() { # FILE: removes what is left of the unit's container, and keeps in FILE what it was
   [ -n "$container" ] || return 0
-  /bin/sh "$here/container.sh" end "$container" "$run" "$slot" "$unit" >"$1.new" || return
+  # without the mark: what ends the unit must not end this
+  (unset BENCHHUB_UNIT && exec /bin/sh "$here/container.sh" end "$container" "$run" "$slot" "$unit") >"$1.new" || return
   case $(cat "$1.new") in '[]' | '') rm -f "$1.new" ;; *) mv "$1.new" "$1" ;; esac
 }
 
@@ -212,7 +213,7 @@ stop() {
 
 service_status() {
   code=$(cat "$1/rc" 2>/dev/null || echo null) number=null
-  [ "$code" = null ] || [ "$code" -le 128 ] || { number=$((code - 128)) && code=null; }
+  [ "$code" = null ] || [ "$code" -le 128 ] || [ -e "$1/containers" ] || { number=$((code - 128)) && code=null; }
   if [ -e "$1/told" ]; then
     state=stopped told=true error=null
   else

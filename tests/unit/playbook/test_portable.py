@@ -180,14 +180,14 @@ def test_teardown_stops_in_reverse_order_and_brings_everything() -> None:
         "BENCHHUB_MASK_PW": "{{ benchhub_secret.PW }}",
         "BENCHHUB_MASK_KEY": "{{ benchhub_secret.KEY }}",
     }
-    stop_kv = next(tasks([torn[3]]))
+    stop_kv = next(tasks([play for play in torn if play["name"] == "Teardown | stop kv-threads-8-x-r2"]))
     program = _program(stop_kv)
     assert program[program.index("stop") :] == [
         "stop",
         "{{ benchhub_engine | default('auto', true) }}",
         "{{ benchhub_run_id }}",
         "{{ inventory_hostname }}",
-        "kv",
+        "kv-threads-8-x-r2",
         "--grace",
         "10",
         "--",
