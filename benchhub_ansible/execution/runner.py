@@ -56,7 +56,7 @@ def launch(
     what: Launch,
     *,
     on_event: Callable[[Mapping[str, Any]], None],
-    redact: Callable[[str], str],
+    redact: Callable[[Any], Any],
     cancelled: Callable[[], bool],
 ) -> Launched:
     """Runs one playbook of the folder to its end, in this thread. Its output goes to ``artifacts/<ident>/stdout``.
@@ -113,13 +113,13 @@ def _dying_with_us() -> list[str]:
 
 
 def _handler(
-    on_event: Callable[[Mapping[str, Any]], None], redact: Callable[[str], str], output: TextIO
+    on_event: Callable[[Mapping[str, Any]], None], redact: Callable[[Any], Any], output: TextIO
 ) -> Callable[[Mapping[str, Any]], bool]:
     def handle(event: Mapping[str, Any]) -> bool:
         text = event.get("stdout")
         if text:
             output.write(redact(str(text)) + "\n")
-        on_event(event)
+        on_event(redact(event))  # before anything of it is cut: half a secret would be none to look for
         return False  # do not keep it as a file
 
     return handle

@@ -246,7 +246,7 @@ steps_status() {
   printf '}'
 }
 
-masked() { # copies its input; every line of the secrets in BENCHHUB_MASK_* becomes ***
+masked() { # copies its input; secrets in BENCHHUB_MASK_*, and their lines of 4 letters or more, become ***
   if ! env | grep -q '^BENCHHUB_MASK_'; then
     cat
     return
@@ -254,7 +254,10 @@ masked() { # copies its input; every line of the secrets in BENCHHUB_MASK_* beco
   awk 'BEGIN {
       for (name in ENVIRON) if (name ~ /^BENCHHUB_MASK_/) {
         lines = split(ENVIRON[name], parts, "\n")
-        for (i = 1; i <= lines; i++) secrets[++count] = parts[i]
+        for (i = 1; i <= lines; i++) {
+          gsub(/^[ \t\r]+|[ \t\r]+$/, "", parts[i])
+          if (lines == 1 || length(parts[i]) >= 4) secrets[++count] = lines == 1 ? ENVIRON[name] : parts[i]
+        }
       }
       for (i = 1; i <= count; i++) for (j = i + 1; j <= count; j++) # the longest first: one may hold another
         if (length(secrets[j]) > length(secrets[i])) { swap = secrets[i]; secrets[i] = secrets[j]; secrets[j] = swap }
@@ -277,7 +280,7 @@ collect() {
     for file in $pattern; do
       [ -f "$file" ] || continue
       case $file in /*) ;; *) file=$run_dir/$file ;; esac
-      mkdir -p "$here/pack/files${file%/*}" && head -c "$limit" "$file" | masked >"$here/pack/files$file"
+      mkdir -p "$here/pack/files${file%/*}" && masked <"$file" | head -c "$limit" >"$here/pack/files$file"
     done
   done
 }
@@ -295,7 +298,7 @@ pack() {
     mkdir -p "$target"
     if [ -e "$folder/start" ]; then service_status "$folder"; else steps_status "$folder"; fi >"$target/status.json"
     for file in "$folder"/*.out "$folder"/*.err; do
-      [ ! -f "$file" ] || head -c "$limit" "$file" | masked >"$target/${file##*/}"
+      [ ! -f "$file" ] || masked <"$file" | head -c "$limit" >"$target/${file##*/}"
     done
   done
   tar -C "$out" -czf "$here/pack.tar.gz" units files && rm -rf "$out"

@@ -48,6 +48,13 @@ def test_masks_hold_every_value_there_is_longest_first() -> None:
     assert several.masks() == ["-----BEGIN-----\nabcd\n xy\n", "-----BEGIN-----", "abcd"]
 
 
+def test_each_line_of_a_secret_is_masked_too() -> None:
+    key = "-----BEGIN KEY-----\n  MIIEpAIBAAKC \r\n}\nabc\n-----END KEY-----\n"
+    masks = Secrets({"A": {"env": "A"}}, {"A": key}).masks()
+    assert masks == [key, "-----BEGIN KEY-----", "-----END KEY-----", "MIIEpAIBAAKC"]
+    assert masked("got\n    MIIEpAIBAAKC\n    }", masks) == "got\n    ***\n    }"
+
+
 def test_nothing_that_is_returned_holds_a_secret() -> None:
     value = {"a": ["x hunter2 y", {"hunter2": 1}], "n": 5, "t": ("hunter2",), "none": None}
     assert masked(value, ["hunter2"]) == {"a": ["x *** y", {"***": 1}], "n": 5, "t": ["***"], "none": None}

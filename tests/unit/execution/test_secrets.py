@@ -44,6 +44,9 @@ def test_redaction_reaches_everything() -> None:
     assert secrets.redact("hunter2-long") == "***"
     assert secrets.redact(json.dumps({"x": 'quo"te\n'})) == '{"x": "***"}'
     assert Secrets({}).redact("hunter2") == "hunter2"
+    lines = Secrets({"KEY": "first line\r\n  second\n}\n"})
+    assert lines.redact("  first line\n> second\n> }") == "  ***\n> ***\n> }"
+    assert lines.redact(json.dumps("x second y")) == '"x *** y"'
     assert Secrets({}).environment() == {}
 
 

@@ -108,6 +108,20 @@ def test_a_large_file_keeps_its_beginning_and_its_end(node: Node) -> None:
     assert packed == b"A" * MiB + marker + b"C" * MiB
 
 
+@pytest.mark.parametrize("shift", range(-12, 3, 2))
+@pytest.mark.parametrize("end", [False, True])
+def test_no_part_of_a_secret_is_left_where_a_file_is_cut(node: Node, shift: int, *, end: bool) -> None:
+    """The beginning kept is 50 bytes, and so is the end."""
+    secret = b"0123456789"
+    content = bytearray(b"x" * 1000)
+    place = 950 + shift if end else 50 + shift
+    content[place : place + len(secret)] = secret
+    (node.dir / "x").write_bytes(content)
+    packed = collected(node, unpack(node("pack", collect=["x"], limit=100, mask=[secret.decode()])), "x")
+    text = packed.replace(packed[packed.index(b"\n***") : packed.rindex(b"***\n") + 4], b"")
+    assert set(text) <= set(b"x*")
+
+
 def test_a_small_limit(node: Node) -> None:
     (node.dir / "x").write_bytes(b"A" * 500 + b"C" * 500)
     packed = collected(node, unpack(node("pack", collect=["x"], limit=100)), "x")

@@ -167,3 +167,22 @@ def test_a_very_long_list(node: Node) -> None:
     status = node.steps(*[shell(f"echo {number} >> all") for number in range(60)], bound=30)
     assert status["state"] == "ok"
     assert (node.dir / "all").read_text().split() == [str(number) for number in range(60)]
+
+
+@pytest.mark.parametrize("before", range(16 * 1024 - 30, 16 * 1024 + 10, 7))
+def test_no_part_of_a_secret_is_in_the_last_lines(node: Node, before: int) -> None:
+    """Neither where the last bytes begin nor where a long line is cut."""
+    secret = "0123456789-0123456789"
+    text = f"printf %s {secret}; head -c {before} /dev/zero | tr '\\0' x; echo; head -c 490 /dev/zero | tr '\\0' y;"
+    status = node.steps(
+        {"kind": "shell", "text": f"{text} echo {secret}; exit 1"}, mask=[secret, "unused"], deadline=60
+    )
+    (step,) = status["steps"]
+    assert step["tail"][-1] == "y" * 490 + "***"
+    assert not set("".join(step["tail"])) & set("0123456789")
+
+
+def test_the_lines_of_a_secret_are_hidden_one_by_one(node: Node) -> None:
+    secret = "first line\nsecond line\n"
+    status = node.steps({"kind": "shell", "text": f"echo '{secret}' >&2; exit 1"}, mask=[secret, "first line"])
+    assert status["steps"][0]["tail"] == ["***"]

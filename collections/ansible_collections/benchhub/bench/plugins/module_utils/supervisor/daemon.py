@@ -103,7 +103,7 @@ class Daemon:
                 os.close(command_w)
                 os.close(report_r)
                 self.leave_to_child(keep={command_r, report_w})
-                monitor.main(self.config, request, command_r, report_w, run)
+                monitor.main(self.config, request, command_r, report_w, self.masks, run)
             finally:
                 os._exit(70)
         os.close(command_r)
@@ -170,7 +170,7 @@ class Daemon:
             from . import jobfile  # noqa: PLC0415 - only here
 
             out, err = (os.path.join(folder, name) for name in ("01.out", "01.err"))
-            jobfile.write(unit.request, jobfile.finished(unit.status, out, err))
+            jobfile.write(unit.request, jobfile.finished(unit.status, out, err, self.masks))
         self._clean_up_after(unit)
 
     def _clean_up_after(self, unit):

@@ -51,7 +51,7 @@ def _folder(folder, owner):
         os.chown(folder, owner, -1, follow_symlinks=False)
 
 
-def finished(record, out, err):
+def finished(record, out, err, masks):
     """What async_status tells of a service that has ended."""
     code = record["exit"]
     if code is None:
@@ -60,8 +60,8 @@ def finished(record, out, err):
         "started": 1,
         "finished": 1,
         "rc": code,
-        "stdout": "\n".join(status.tail([out])),
-        "stderr": "\n".join(status.tail([err])),
+        "stdout": "\n".join(status.tail([out], masks)),
+        "stderr": "\n".join(status.tail([err], masks)),
         "failed": record["state"] == "failed",
         "changed": True,
         "start": record["start"],

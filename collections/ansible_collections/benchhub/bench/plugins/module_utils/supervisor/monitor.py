@@ -20,8 +20,9 @@ _NO_SUPERVISOR = "the supervisor was killed"
 class Monitor:
     """Runs one unit. The daemon talks to it by JSON lines on a pipe; when that pipe closes, the unit is ended."""
 
-    def __init__(self, config, request, commands, reports):
+    def __init__(self, config, request, commands, reports, masks):
         self.request = request
+        self.masks = masks
         self.folder = os.path.join(config["dir"], ".benchhub", "units", request["unit"])
         self.commands = commands
         self.reports = reports
@@ -245,11 +246,11 @@ def runner(kind):
     return run
 
 
-def main(config, request, commands, reports, run):
+def main(config, request, commands, reports, masks, run):
     """Runs one unit to its end; never returns."""
     code = 70
     try:
-        monitor = Monitor(config, request, commands, reports)
+        monitor = Monitor(config, request, commands, reports, masks)
         try:
             run(monitor, Gate)
             monitor.linger()

@@ -8,7 +8,7 @@ import binascii
 import os
 import zlib
 
-from . import wire
+from .masking import Masker, apart
 
 _CHUNK = 1 << 20
 _HEAD = 1 << 20
@@ -16,7 +16,6 @@ _HEAD = 1 << 20
 _ENDS = 8 << 10
 _HURRIED = 256 << 10
 _TOLD = 20
-_MASK = b"***"
 _OWN_FOLDER = ".benchhub"
 _REGULAR = 0o100000
 
@@ -112,66 +111,6 @@ def _files(path):
         yield path
 
 
-def mask_forms(values):
-    """The bytes to look for: each secret as it is and as JSON writes it, longest first."""
-    forms = set()
-    for value in values:
-        for text in (value, wire.dumps(value)[1:-1], _plain_json(value)):
-            if text:
-                forms.add(text.encode("utf-8", "surrogateescape"))
-    return sorted(forms, key=len, reverse=True)
-
-
-def _plain_json(value):
-    """A text as JSON writes it when it leaves letters beyond ASCII as they are."""
-    letters = [wire.dumps(letter)[1:-1] if ord(letter) < 128 else letter for letter in value]
-    return "".join(letters)
-
-
-class Masker:
-    """Replaces secrets in a stream of chunks, also where one lies across their border."""
-
-    def __init__(self, forms):
-        self._forms = forms
-        self._keep = max([len(form) for form in forms] + [1]) - 1
-        self._rest = b""
-
-    def feed(self, chunk):
-        """What is sure to hold no part of a secret any more."""
-        text = self._rest + chunk
-        if not self._forms:
-            return text
-        done, end = self._masked(text, len(text) - self._keep)
-        self._rest = text[end:]
-        return done
-
-    def end(self):
-        """The last bytes."""
-        done, _end = self._masked(self._rest, len(self._rest))
-        self._rest = b""
-        return done
-
-    def _masked(self, text, limit):
-        """(The text with its secrets replaced, where that ends): a secret that begins before ``limit`` is whole."""
-        pieces = []
-        at = 0
-        nexts = {form: text.find(form) for form in self._forms}
-        while True:
-            for form, place in nexts.items():
-                if 0 <= place < at:
-                    nexts[form] = text.find(form, at)
-            # the one that begins first, of those the longest
-            place, _length, form = min(
-                ((place, -len(form), form) for form, place in nexts.items() if place >= 0), default=(limit, 0, b"")
-            )
-            if place >= limit:
-                end = max(at, limit)
-                pieces.append(text[at:end])
-                return b"".join(pieces), end
-            pieces += (text[at:place], _MASK)
-            at = place + len(form)
-
-
 def _is_regular(facts):
     return facts.st_mode & 0o170000 == _REGULAR
 
@@ -234,7 +173,7 @@ class _Archive:
     def _large(self, file, facts, name, limit, masks):
         with self._part() as part:
             masker = Masker(masks)
-            part.writelines(masker.feed(chunk) for chunk in _kept(file, facts.st_size, limit))
+            part.writelines(masker.feed(chunk) for chunk in _kept(file, facts.st_size, limit, masks))
             part.write(masker.end())
             size = part.tell()
             part.seek(0)
@@ -304,17 +243,19 @@ def _pax(key, value):
     return str(length).encode() + body
 
 
-def _kept(file, size, limit):
+def _kept(file, size, limit, masks):
     """The chunks of a file, or of its beginning and end with a line between that says what was left out."""
     if size <= limit:
         yield from _chunks(file, size)
         return
     head = min(_HEAD, limit // 2)
-    yield from _chunks(file, head)
-    left_out = size - limit
-    yield b"\n*** benchhub left out %d bytes here ***\n" % left_out
-    file.seek(head + left_out)
-    yield from _chunks(file, limit - head)
+    # half a secret would be none to look for: what is cut there is left out whole
+    end, begin = apart(file, head, masks)[0], apart(file, size - limit + head, masks)[1]
+    file.seek(0)
+    yield from _chunks(file, end)
+    yield b"\n*** benchhub left out %d bytes here ***\n" % (begin - end)
+    file.seek(begin)
+    yield from _chunks(file, size - begin)
 
 
 def _chunks(file, size):

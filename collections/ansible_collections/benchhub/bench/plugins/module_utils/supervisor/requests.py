@@ -324,7 +324,8 @@ def _poll(config, request):
 
 
 def _pack(daemon, request):
-    from .packing import mask_forms, pack  # noqa: PLC0415 - imported by the child only
+    from .masking import mask_forms  # noqa: PLC0415 - imported by the child only
+    from .packing import pack  # noqa: PLC0415
 
     owner = daemon.config.get("login_uid") if os.geteuid() == 0 else None
     return pack(daemon.run_dir, request, mask_forms(daemon.masks), owner)

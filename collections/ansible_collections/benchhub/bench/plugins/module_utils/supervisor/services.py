@@ -36,9 +36,9 @@ def run(monitor, _gate):
     elif state == "failed":
         changes["error"] = problem or monitor.status.get("reason") or aftermath.cause(monitor.status)
     if state == "failed":
-        changes["tail"] = status.tail([err, out])
+        changes["tail"] = status.tail([err, out], monitor.masks)
     monitor.ended(state, **changes)
-    jobfile.write(request, jobfile.finished(monitor.status, out, err))
+    jobfile.write(request, jobfile.finished(monitor.status, out, err, monitor.masks))
 
 
 def _note_exit(monitor, main):

@@ -73,17 +73,28 @@ def is_full(folder):
     return facts.f_blocks > 0 and (facts.f_bfree if os.geteuid() == 0 else facts.f_bavail) == 0
 
 
-def tail(paths, lines=20):
-    """The last lines of the first of these files that holds any; long lines are cut, odd bytes replaced."""
+def tail(paths, masks=(), lines=20):
+    """The last lines of the first of these files that holds any; secrets hidden, long lines cut, odd bytes replaced."""
     for path in paths:
         try:
             with open(path, "rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - _TAIL_BYTES))
-                text = file.read().decode("utf-8", "replace")
+                text = _last(file, masks).decode("utf-8", "replace")
         except OSError:
             continue
         found = [line[:_LINE_LIMIT] for line in text.splitlines() if line.strip()]
         if found:
             return found[-lines:]
     return []
+
+
+def _last(file, masks):
+    """The last bytes of a file; before anything else is cut, because half a secret would be none to look for."""
+    begin = max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES)
+    if not masks:
+        file.seek(begin)
+        return file.read()
+    from .masking import apart, hidden, mask_forms  # noqa: PLC0415 - only where there are secrets
+
+    forms = mask_forms(masks)
+    file.seek(apart(file, begin, forms)[1] if begin else 0)
+    return hidden(file.read(), forms)

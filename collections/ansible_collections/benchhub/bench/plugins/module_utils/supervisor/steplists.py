@@ -64,7 +64,8 @@ def _run_step(monitor, step, record, gate):
     except OSError as error:
         record.update(state="failed", error=str(error), end=time.time())
     if record["state"] in ("failed", "timeout"):
-        record["tail"] = status.tail([_path(monitor, record, "stderr"), _path(monitor, record, "stdout")])
+        outputs = [_path(monitor, record, "stderr"), _path(monitor, record, "stdout")]
+        record["tail"] = status.tail(outputs, monitor.masks)
     # not reported here: the next step's start or the unit's end follows at once
     return record["state"] == "ok"
 
