@@ -38,12 +38,12 @@ VERBS = {
     "logs": Verb(f"{_PACKAGE}.logs:logs", "Show what a run's steps and services printed."),
     "stop": Verb(f"{_PACKAGE}.stop:stop", "End a run in order."),
     "recover": Verb(f"{_PACKAGE}.recover:recover", "Finish what a dead controller left."),
-    "nodes": Verb(f"{_PACKAGE}.nodes:nodes", "List the machines there are."),
+    "nodes": Verb(f"{_PACKAGE}.nodes:nodes", "List the machines there are, and end leases."),
     "report": Verb(f"{_PACKAGE}.report:report", "Render a run's result again."),
     "history": Verb(f"{_PACKAGE}.history:history", "List past runs."),
     "compare": Verb(f"{_PACKAGE}.compare:compare", "Compare the results of runs."),
     "doctor": Verb(f"{_PACKAGE}.doctor:doctor", "Tell what works on this machine and what does not."),
-    "schema": Verb(f"{_PACKAGE}.schema:schema", "Print the JSON Schema of a job or a result."),
+    "schema": Verb(f"{_PACKAGE}.schema:schema", "Print the JSON Schema of a job, a result or a pool."),
 }
 
 

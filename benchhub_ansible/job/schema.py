@@ -1,4 +1,4 @@
-"""The tree against ``schemas/job.schema.json``, its complaints in plain words at the right place."""
+"""The tree against a schema such as ``schemas/job.schema.json``, its complaints in plain words at the right place."""
 
 from __future__ import annotations
 
@@ -51,8 +51,13 @@ def load_schema(drivers: frozenset[str]) -> dict[str, Any]:
 
 
 def check_schema(root: Node, *, source: Source, drivers: frozenset[str]) -> Checked:
-    """Everything in the tree that the schema does not allow."""
-    checker = _Checker(root=root, source=source, schema=load_schema(drivers))
+    """Everything in the tree that the schema of jobs does not allow."""
+    return check_against(load_schema(drivers), root, source=source)
+
+
+def check_against(schema: dict[str, Any], root: Node, *, source: Source) -> Checked:
+    """Everything in the tree that a schema does not allow; ``root`` is a mapping."""
+    checker = _Checker(root=root, source=source, schema=schema)
     for error in Draft202012Validator(checker.schema).iter_errors(plain(root)):
         checker.take(error)
     return checker.checked

@@ -9,6 +9,7 @@ import pytest
 from benchhub_ansible.schedulers.base import Request, Scheduler
 from benchhub_ansible.schedulers.inventory import InventoryScheduler
 from benchhub_ansible.schedulers.local import LocalScheduler
+from benchhub_ansible.schedulers.pool.scheduler import PoolScheduler
 from benchhub_ansible.testing.scheduler_contract import SchedulerContract
 
 
@@ -35,3 +36,15 @@ class TestInventory(SchedulerContract):
     @pytest.fixture
     def scheduler(self, inventory: Path) -> Scheduler:
         return InventoryScheduler.from_where(str(inventory))
+
+
+class TestPool(SchedulerContract):
+    bad_where = "/no/such/lab.yml"
+
+    @pytest.fixture
+    def scheduler(self, tmp_path: Path) -> Scheduler:
+        lab = tmp_path / "lab.yml"
+        lab.write_text(
+            "machines: [{name: a, types: [database, loader]}, {name: b, types: loader}, {name: c, types: loader}]"
+        )
+        return PoolScheduler.from_where(str(lab))

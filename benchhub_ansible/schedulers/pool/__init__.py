@@ -1,0 +1,1 @@
+"""Machines shared by several users, taken by lease."""
