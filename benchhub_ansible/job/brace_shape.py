@@ -275,9 +275,9 @@ class _Shaper:
         return replace(command, value=command.text)
 
     def words(self, command: Scalar) -> list[str]:
-        """The words of a command line, quotes taken off as a shell would."""
+        """The words of a command line, quotes taken off as a shell would; a backslash at a line's end joins lines."""
         try:
-            return shlex.split(command.text)
+            return shlex.split(command.text.replace("\\\n", ""))
         except ValueError:
             self.tell("syntax", "a quote of this command is not closed", command.span)
             return ["true"]

@@ -59,6 +59,7 @@ def test_the_example_of_the_brace_notation_page() -> None:
         ("driver docker\ndocker stop n", "docker", {"stop": "n"}),
         ("driver docker\ndocker pull n", "docker", {"pull": "n"}),
         ("driver exec\na 'b c' -d", "exec", {"argv": ("a", "b c", "-d")}),
+        ("driver exec\na \\\n  'b c'", "exec", {"argv": ("a", "b c")}),
         ("exec = [a, b c]", "exec", {"argv": ("a", "b c")}),
         ("exec ./a", "shell", {"text": "exec ./a", "executable": None}),
         ("shell timeout 5 x", "shell", {"text": "timeout 5 x", "executable": None}),
