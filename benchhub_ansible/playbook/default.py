@@ -97,11 +97,19 @@ class Emitter:
     def whole_stage(self, stage: PlannedStage, *, always: bool = False) -> Data:
         """One play with all parts of a stage, each waited for."""
         tasks: list[Data] = []
-        for part in parts(stage):
+        whole = parts(stage)
+        for part in whole:
             tasks += self._begin(part, join=True)
             if part.kind == "service":
                 tasks += self._wait(part)
-        return play(play_name(stage), patterns(self._plan, stage), tasks, always=always, serial=stage.serial)
+        return play(
+            play_name(stage),
+            patterns(self._plan, stage),
+            tasks,
+            always=always,
+            serial=stage.serial,
+            environment=_mark(*whole),
+        )
 
     def _begin(self, part: Part, *, join: bool) -> list[Data]:
         if part.kind == "ansible":
@@ -185,7 +193,7 @@ class Emitter:
             name=f"{stage.id}{suffix}",
             title=name,
             header=stage_header(self._plan, stage, note),
-            plays=[play(name, patterns(self._plan, stage), tasks)],
+            plays=[play(name, patterns(self._plan, stage), tasks, environment=_mark(part))],
         )
 
     def _serial_file(self, group: PlannedGroup, stage: PlannedStage) -> PlayFile:
@@ -242,6 +250,13 @@ class Emitter:
         )
 
 
+def _mark(*parts: Part) -> Data:
+    """The environment by which the supervisor finds what Ansible runs itself, when the run is broken off."""
+    if not any(part.kind == "ansible" for part in parts):
+        return {}
+    return {"BENCHHUB_UNIT": "{{ benchhub_run_id }}/{{ inventory_hostname }}/~ansible"}
+
+
 def _order(part: Part) -> int:
     """Within a wave: steps run in the background, so they come first; what Ansible runs itself comes last."""
     return {"steps": 1 if part.stage.together else 0, "service": 2, "ansible": 3}[part.kind]
@@ -264,6 +279,16 @@ def becoming(plan: Plan) -> list[str]:
     return _patterns(plan, (s for s in stages if any(_becomes(task) for task in s.tasks if not task.ansible)))
 
 
+def _root_on(plan: Plan) -> list[str]:
+    """Where the supervisor has to be root; also where Ansible itself runs a task as root: only root can end that."""
+    modules = (
+        stage
+        for stage in (*plan.stages(), *plan.cleanup)
+        if any(task.ansible and task.become and task.user is None for task in stage.tasks)
+    )
+    return list(dict.fromkeys([*becoming(plan), *_patterns(plan, modules)]))
+
+
 def _becomes(task: PlannedTask) -> bool:
     own = task.become or task.user is not None
     return own or (task.shutdown is not None and _becomes(task.shutdown))
@@ -276,7 +301,7 @@ def _patterns(plan: Plan, stages: Iterable[PlannedStage]) -> list[str]:
 def prepare_file(plan: Plan) -> PlayFile:
     """The first play: a supervisor on every slot."""
     arguments: Data = {"lease": math.ceil(plan.lease)}
-    if groups := becoming(plan):
+    if groups := _root_on(plan):
         arguments["become_on"] = groups
     name = "Prepare the nodes"
     task: Data = {"name": f"{name} | start the supervisor", "benchhub.bench.prepare": arguments, "run_once": True}
@@ -335,7 +360,7 @@ def teardown_plays(plan: Plan) -> list[Data]:
     plays += [emitter.whole_stage(stage, always=True) for stage in plan.cleanup]
     files = collected(plan, stages)
     arguments: Data = {**({"collect": steps.as_written(files)} if files else {}), "dest": DESTINATION}
-    if groups := becoming(plan):
+    if groups := _root_on(plan):
         arguments["become_on"] = groups
     name = "Teardown | collect and remove"
     finish: Data = {"name": name, "benchhub.bench.finish": arguments, "run_once": True}

@@ -38,7 +38,15 @@ def rescue() -> list[Data]:
     ]
 
 
-def play(name: str, hosts: Iterable[str], tasks: list[Data], *, always: bool = False, serial: bool = False) -> Data:
+def play(
+    name: str,
+    hosts: Iterable[str],
+    tasks: list[Data],
+    *,
+    always: bool = False,
+    serial: bool = False,
+    environment: Data | None = None,
+) -> Data:
     """A play on those hosts, unless the run has failed before (``always``: also then)."""
     patterns = [*hosts] if always else [*hosts, f"!{FAILED_GROUP}"]
     # With serial, Ansible has chosen the hosts before the first one fails: each turn has to look again.
@@ -48,6 +56,7 @@ def play(name: str, hosts: Iterable[str], tasks: list[Data], *, always: bool = F
         "hosts": ":".join(patterns),
         "gather_facts": False,
         **({"serial": 1} if serial else {}),
+        **({"environment": environment} if environment else {}),
         "tasks": [{"name": name, **look, "block": tasks, "rescue": rescue()}],
     }
 

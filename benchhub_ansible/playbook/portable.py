@@ -63,7 +63,9 @@ def _secrets(plan: Plan) -> Data:
     return found
 
 
-def _play(plan: Plan, name: str, hosts: list[str], tasks: list[Data], **options: bool) -> Data:
+def _play(
+    plan: Plan, name: str, hosts: list[str], tasks: list[Data], *, always: bool = False, serial: bool = False
+) -> Data:
     """A play with the variables that its tasks need."""
     variables: Data = {}
     if any("async" in task for task in tasks):
@@ -71,7 +73,7 @@ def _play(plan: Plan, name: str, hosts: list[str], tasks: list[Data], **options:
         variables["ansible_async_dir"] = f"{NODE_DIR}/async"
     if "benchhub_secret." in repr(tasks):
         variables["benchhub_secret"] = _secrets(plan)
-    made = play(name, hosts, tasks, **options)
+    made = play(name, hosts, tasks, always=always, serial=serial)
     body = made.pop("tasks")
     return {**made, **({"vars": variables} if variables else {}), "tasks": body}
 

@@ -103,3 +103,58 @@ def test_nothing_stays(how: str, site: Any) -> None:
         assert host["lost"] == ["outputs and files: the supervisor was gone"]
     assert gone(started)
     site.assert_nothing_left()
+
+
+MODULE = """
+- name: Prepare
+  hosts: benchhub
+  gather_facts: false
+  tasks:
+    - name: Prepare
+      benchhub.bench.prepare:
+        lease: 300
+      run_once: true
+- name: Module
+  hosts: benchhub
+  gather_facts: false
+  environment:
+    BENCHHUB_UNIT: "{{ benchhub_run_id }}/{{ inventory_hostname }}/~ansible"
+  tasks:
+    - name: A daemon of the node that outlives the module which started it
+      ansible.builtin.shell: setsid sleep 77 </dev/null >/dev/null 2>&1 &
+    - name: Module
+      ansible.builtin.command: sleep 400
+"""
+
+
+def marked(site: Any) -> dict[int, list[str]]:
+    """Command line by pid of what carries the mark of this run's modules."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("BENCHHUB_UNIT", "").startswith(f"{site.folder.name}/"):
+                found[process.pid] = process.cmdline()
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_modules_are_ended_when_ansible_was_killed_and_daemons_of_the_node_are_not(over_ssh: Any) -> None:
+    site = over_ssh()
+    ansible = site.start(MODULE, around=False)
+    try:
+        deadline = time.monotonic() + 120
+        while sum(words == ["sleep", "400"] for words in marked(site).values()) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        ansible.kill()
+        ansible.communicate()
+    assert ["sleep", "400"] in marked(site).values(), "the nodes do not know that Ansible is gone"
+    played = site.play(FINISH, around=False)
+    assert played.code == 0, played.output
+    left = marked(site)
+    for pid in left:
+        psutil.Process(pid).kill()
+    assert list(left.values()) == [["sleep", "77"]] * 3
+    site.assert_nothing_left()

@@ -15,6 +15,8 @@ from .folders import remove_tree
 #: A supervisor that lives ends its units in order, with their shutdown commands; that may take as long as this.
 _ORDER_LIMIT = 60.0
 _GRACE = 2.0
+#: The last part of the mark of what Ansible runs itself; no unit can have this name.
+_MODULE = b"~ansible"
 
 
 class Leftovers:
@@ -23,6 +25,7 @@ class Leftovers:
     def __init__(self, run, slot, folder):
         self._folder = folder
         self._mark = ("%s=%s/%s/" % (processes.MARKER, run, slot)).encode()
+        self._modules = self._mark + _MODULE
         self._outputs = os.path.join(folder, ".benchhub", "units", "")
         self._own = _ancestors()
 
@@ -63,8 +66,12 @@ class Leftovers:
         return left
 
     def _gone_by(self, deadline, but=()):
+        self._wait(lambda: [pid for pid in self.processes() if pid not in but], deadline)
+
+    @staticmethod
+    def _wait(find, deadline):
         pause = 0.01
-        while time.monotonic() < deadline and [pid for pid in self.processes() if pid not in but]:
+        while time.monotonic() < deadline and find():
             time.sleep(pause)
             pause = min(0.2, pause * 2)
 
@@ -73,8 +80,43 @@ class Leftovers:
         words = _content(pid, "cmdline").split(b"\0")
         return len(words) == 9 and words[-4] == os.fsencode(self._folder) and b"benchhub_supervisor" in words[-5]
 
+    def modules(self):
+        """What Ansible itself runs here for the job, modules and roles, and everything below it.
+
+        Ansible marks all that it starts, daemons of the node too (sshd started anew, say), which are not ours to end.
+        A module lives in the session of the connection, whose leader has no mark; a daemon in one of its own, or in one
+        whose leader is gone.
+        """
+        roots = [pid for pid in processes.every() if self._is_module(pid)]
+        found = dict.fromkeys(roots)
+        for pid in roots:
+            found.update(dict.fromkeys(processes.descendants(pid)))
+        return [pid for pid in found if pid not in self._own and processes.running(pid)]
+
+    def end_modules(self):
+        """Ends those; returns how many there were."""
+        first = self.modules()
+        if first:
+            processes.send(first, signal.SIGTERM)
+            self._wait(self.modules, time.monotonic() + _GRACE)
+            processes.kill_all(self.modules)
+        return len(first)
+
+    def _is_module(self, pid):
+        if not self._of_ansible(pid):
+            return False
+        try:
+            leader = os.getsid(pid)
+        except OSError:
+            return False
+        return processes.running(leader) and not self._of_ansible(leader)
+
+    def _of_ansible(self, pid):
+        return self._modules in _content(pid, "environ").split(b"\0")
+
     def _is_marked(self, pid):
-        return any(item.startswith(self._mark) for item in _content(pid, "environ").split(b"\0"))
+        found = [item for item in _content(pid, "environ").split(b"\0") if item.startswith(self._mark)]
+        return bool(found) and (found[0] != self._modules or self._is_module(pid))
 
     def _writes_below(self, pid):
         for descriptor in (1, 2):

@@ -250,13 +250,29 @@ class Requests:
             asking.check_names(wanted)
             units = [self._daemon.units[name] for name in wanted or [] if name in self._daemon.units]
         stopping = Stopping(units)
+        modules = self._end_modules() if wanted in ("all", "steps") else None
+
+        def over():
+            return stopping.over() and (modules is None or modules.result is not None)
+
         reply, _call = self._block(
             client,
             request,
-            lambda: self._units_reply(units, "done") if stopping.over() else None,
+            lambda: self._units_reply(units, "done") if over() else None,
             lambda: self._units_reply(units, "waiting"),
         )
         return reply
+
+    def _end_modules(self):
+        """Ends what Ansible itself still runs here; only for a run that is broken off, as it looks at every process."""
+        config = self._daemon.config
+
+        def work():
+            from .leftovers import Leftovers  # noqa: PLC0415 - imported by the child only
+
+            return {"ended": Leftovers(config["run"], config["slot"], config["dir"]).end_modules()}
+
+        return self._child(work)
 
     def _in_reverse(self):
         """Stages first, then services from the one started last to the first."""
@@ -265,6 +281,7 @@ class Requests:
 
     def stop_everything(self, by, reason):
         """Ends all units in order without a client; ``stopping`` says whether that goes on."""
+        self._end_modules()
         self._ending = Closing(self._daemon, self._in_reverse(), by, reason)
         self.changed()
 
