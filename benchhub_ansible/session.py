@@ -82,16 +82,20 @@ def run(
         observer.warning(warning)
     plan = part
     runner.warm_up()
-    scheduler.check(Request.of(plan))
     source, base = loaded.job.source, job_path.parent
     secrets = Secrets.read(plan.secrets, environ=options.environ, base=base, source=source, names=plan.names())
     folder = RunFolder(options.runs_dir / new_run_id(plan.job))
     folder.create()
     with folder.locked(), _journal(folder, secrets, observer) as journal:
-        observer.begin(plan, folder)
         session = _Session(folder, plan, options, journal=journal, secrets=secrets, observer=observer)
         with session.control.signals():
-            session.prepare(loaded, job_path)
+            try:
+                session.prepare(loaded, job_path, scheduler)
+            except BaseException:
+                session.discard()
+                raise
+            observer.begin(plan, folder)
+            session.begin(job_path.parent)
             return session.whole(scheduler, job_path.parent)
 
 
@@ -183,13 +187,11 @@ class _Session:
     def _notice(self, text: str) -> None:
         self._observer.notice(self._secrets.redact(text))
 
-    def prepare(self, loaded: LoadedJob, job_path: Path) -> None:
-        """Writes what is known before there are nodes: job, plan, playbooks, who runs it."""
+    def prepare(self, loaded: LoadedJob, job_path: Path, scheduler: Scheduler) -> None:
+        """Writes what is known before there are nodes: job, plan, playbooks; and asks whether there can be nodes."""
         folder, plan = self._folder, self._plan
-        # the plan comes before the journal's first line: from then on `recover` can finish whatever was begun
         folder.write(folder.job / job_path.name, loaded.job.source.text)
         folder.write_json(folder.plan, plan_to_data(plan))
-        self._begin(job_dir=str(job_path.parent))
         write_project(
             plan,
             folder.path,
@@ -197,20 +199,33 @@ class _Session:
             collections=resources.collections(),
             job_dir=job_path.parent,
         )
+        if getattr(scheduler, "immediate", False):
+            self._road.begin(and_teardown=self._tears_down_at_once)
+        scheduler.check(Request.of(plan))
+
+    def discard(self) -> None:
+        """Leaves nothing of a run that came to nothing before it began."""
+        self._road.close()
+        self._folder.discard()
+
+    @property
+    def _tears_down_at_once(self) -> bool:
+        return not (self._options.keep or self._options.keep_on_failure)
 
     def _sign(self) -> None:
         """Says who holds the lock, for ``benchhub stop``."""
         controller = {"pid": os.getpid(), "started": time.time(), "host": platform.node()}
         self._folder.write_json(self._folder.controller, controller)
 
-    def _begin(self, *, job_dir: str) -> None:
+    def begin(self, job_dir: Path) -> None:
+        """Opens the journal of the run: from its first line on ``recover`` can finish whatever was begun."""
         folder, plan, options = self._folder, self._plan, self._options
         self._sign()
         self._journal.write(
             "run-begin",
             run_id=folder.run_id,
             job=plan.job,
-            job_dir=job_dir,
+            job_dir=str(job_dir),
             plan_hash=plan.hash,
             profile=options.profile,
             versions=versions(),
@@ -222,6 +237,7 @@ class _Session:
         try:
             allocation = self._acquire(scheduler)
         except SchedulerError as error:
+            self._road.close()
             reason = self._secrets.redact("; ".join(d.message for d in error.diagnostics))
             ending = Ending(status="failed", exit_code=error.exit_code, reason=reason)
             if self.control.wants_end:
@@ -249,9 +265,8 @@ class _Session:
         """Runs the stages; the outcome when the nodes are kept, None when the way back has to follow."""
         self._write_inventory(allocation, job_dir)
         threading.Thread(target=_import_what_the_end_needs, daemon=True).start()
-        keep = self._options.keep or self._options.keep_on_failure
-        self._road.stages(and_teardown=not keep)
-        return self._hold(scheduler, allocation) if keep and self._may_keep() else None
+        self._road.stages(and_teardown=self._tears_down_at_once)
+        return None if self._tears_down_at_once or not self._may_keep() else self._hold(scheduler, allocation)
 
     def _acquire(self, scheduler: Scheduler) -> Allocation:
         request = Request.of(self._plan)

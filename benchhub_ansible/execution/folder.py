@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,12 @@ class RunFolder:
             raise UsageError(
                 f"cannot make the run folder {self.path}: {error.strerror}", hint="give another one with --runs-dir"
             ) from error
+
+    def discard(self) -> None:
+        """Removes the folder of a run that came to nothing before it began, and the folder of runs when it is empty."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.path.parent.rmdir()
 
     def write(self, path: Path, content: bytes | str) -> None:
         """Writes a file of the folder so that a reader sees the old or the new one, never a part."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchhub_ansible.errors import ExitCode
 from benchhub_ansible.execution import sweep
 from benchhub_ansible.execution.control import Control
+from benchhub_ansible.execution.early import EarlyLaunch, Gate
 from benchhub_ansible.execution.environment import ansible_environment
 from benchhub_ansible.execution.events import Translator
 from benchhub_ansible.execution.folder import RunFolder
@@ -80,7 +81,16 @@ class Road:
         self._ansible = ansible
         self._on_notice = on_notice
         self._teardown_told = False
+        self._early: tuple[EarlyLaunch, Translator] | None = None
         self.facts = Facts()
+
+    def begin(self, *, and_teardown: bool) -> None:
+        """Starts Ansible before there are nodes. It waits until ``stages`` is called; ``close`` ends it as well."""
+        playbook, ident = _first(and_teardown=and_teardown)
+        gate = Gate(self._folder.artifacts / ident / "gate.yml", until=self._folder.inventory)
+        translator = self._translator()
+        what = self._what(playbook, ident, [gate.source, self._folder.inventory])
+        self._early = EarlyLaunch(gate, lambda cancelled: self._run(what, translator, cancelled)), translator
 
     def stages(self, *, and_teardown: bool) -> None:
         """Prepares the nodes and runs the stages, each within its limit; with their teardown where nothing is kept.
@@ -91,7 +101,7 @@ class Road:
         if self._control.cancelled():
             return  # asked to end before anything began
         self.facts.launched = True
-        translator = self._launch(WHOLE if and_teardown else STAGES, "run")
+        translator = self._launch(*_first(and_teardown=and_teardown))
         facts = self.facts
         facts.stages_ended = translator.teardown_begun or translator.stats
         facts.failures, facts.unreachable = translator.failures, translator.unreachable
@@ -122,6 +132,9 @@ class Road:
 
     def close(self) -> None:
         """Ends what the launches left on this machine."""
+        if self._early is not None:
+            self._early[0].drop()
+            self._early = None
         sweep.sweep(self._folder.run_id)
         sweep.remove_control_path_dir(self._folder.run_id)
 
@@ -171,14 +184,31 @@ class Road:
 
     def _launch(self, playbook: str, ident: str, *, failed: bool = False) -> Translator:
         """Runs a playbook; ``failed`` tells it that the stages were broken off, so that what still runs is ended."""
-        translator = Translator(
+        self._journal.write("launch", playbook=playbook, ident=ident)
+        if self._early is not None:
+            (early, translator), self._early = self._early, None
+            done = early.finish(self._control.cancelled)
+        else:
+            translator = self._translator()
+            inventories = [self._folder.inventory, *([self._mark_failed(ident)] if failed else [])]
+            done = self._run(self._what(playbook, ident, inventories), translator, self._control.cancelled)
+        translator.end()
+        if not translator.stats:
+            # It was killed or broke: its workers and their connections may live on and disturb what comes next.
+            sweep.sweep(self._folder.run_id)
+        self._journal.write("launched", playbook=playbook, status=done.status, rc=done.rc, stats=translator.stats)
+        return translator
+
+    def _translator(self) -> Translator:
+        return Translator(
             self._plan,
             self._journal.write,
             on_notice=self._on_notice,
             on_stages=self._on_stages,
             on_teardown=self._on_teardown,
         )
-        self._journal.write("launch", playbook=playbook, ident=ident)
+
+    def _what(self, playbook: str, ident: str, inventories: Sequence[Path]) -> Launch:
         run_id = self._folder.run_id
         environment = ansible_environment(
             self._ansible.environ,
@@ -187,26 +217,16 @@ class Road:
             passed=self._ansible.passed,
             cwd=self._ansible.cwd,
         )
-        what = Launch(
+        return Launch(
             playbook=playbook,
             ident=ident,
-            inventories=[self._folder.inventory, *([self._mark_failed(ident)] if failed else [])],
+            inventories=inventories,
             environment={**environment, **self._secrets.environment()},
             arguments=self._ansible.arguments,
         )
-        done: Launched = launch(
-            self._folder,
-            what,
-            on_event=translator.feed,
-            redact=self._secrets.redact,
-            cancelled=self._control.cancelled,
-        )
-        translator.end()
-        if not translator.stats:
-            # It was killed or broke: its workers and their connections may live on and disturb what comes next.
-            sweep.sweep(run_id)
-        self._journal.write("launched", playbook=playbook, status=done.status, rc=done.rc, stats=translator.stats)
-        return translator
+
+    def _run(self, what: Launch, translator: Translator, cancelled: Callable[[], bool]) -> Launched:
+        return launch(self._folder, what, on_event=translator.feed, redact=self._secrets.redact, cancelled=cancelled)
 
     def _mark_failed(self, ident: str) -> Path:
         """A second inventory that puts every slot into the group that a failing stage would have put it into."""
@@ -235,6 +255,11 @@ class Road:
             facts.not_cleaned = {slot.name for slot in self._plan.slots}
         if facts.teardown_ended:
             self._journal.write("teardown-end", not_cleaned=sorted(facts.not_cleaned))
+
+
+def _first(*, and_teardown: bool) -> tuple[str, str]:
+    """The playbook of a run's first launch, and the name its artifacts get."""
+    return WHOLE if and_teardown else STAGES, "run"
 
 
 def hold_playbook(seconds: float) -> str:

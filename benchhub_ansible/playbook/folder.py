@@ -152,11 +152,11 @@ def write_project(plan: Plan, directory: Path, *, profile: str, collections: Pat
     for path, text in files.items():
         (project / path).parent.mkdir(exist_ok=True)
         (project / path).write_text(text, encoding="utf-8")
-    # The portable plays need no collection; an inventory made of the user's own is read through a plugin of ours.
+    # The portable plays need no collection; an inventory is read, and waited for, by plugins of ours.
     if profile == "default":
         _copy_tree(collections / "ansible_collections", project / "collections" / "ansible_collections")
     else:
-        _copy_inventory_plugin(collections / _COLLECTION, project / "collections" / _COLLECTION)
+        _copy_inventory_plugins(collections / _COLLECTION, project / "collections" / _COLLECTION)
         if portable.containers(plan):
             shutil.copyfile(collections / _COLLECTION / _CONTAINER_SCRIPT, project / "stages/files/container.sh")
     if job_dir is not None:
@@ -165,9 +165,9 @@ def write_project(plan: Plan, directory: Path, *, profile: str, collections: Pat
                 _copy_tree(job_dir / "roles" / role, project / "roles" / role)
 
 
-def _copy_inventory_plugin(source: Path, target: Path) -> None:
-    """What reads ``inventory/hosts.yml`` on the controller, when it names hosts of the user's own inventory."""
-    for path in ("meta/runtime.yml", "plugins/inventory/slots.py"):
+def _copy_inventory_plugins(source: Path, target: Path) -> None:
+    """What reads ``inventory/hosts.yml`` when it names hosts of the user's own inventory, and waits for it."""
+    for path in ("meta/runtime.yml", "plugins/inventory/slots.py", "plugins/inventory/gate.py"):
         if (source / path).is_file():
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / path, target / path)

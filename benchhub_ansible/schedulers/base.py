@@ -115,7 +115,11 @@ class Waiting:
 
 
 class Scheduler(Protocol):
-    """Where nodes come from. Every method raises SchedulerError with the next step to take, and nothing else."""
+    """Where nodes come from. Every method raises SchedulerError with the next step to take, and nothing else.
+
+    One whose ``acquire`` never waits for nodes that others have may say ``immediate = True``: Ansible is then started
+    while ``check`` and ``acquire`` do their work.
+    """
 
     name: str
 

@@ -66,6 +66,7 @@ class InventoryScheduler(Lender):
     """Gives hosts of an Ansible inventory: a slot of type T takes the next unused host of group T, in its order."""
 
     name = "inventory"
+    immediate = True
 
     def __init__(self, path: Path, *, arguments: Sequence[str] = ()) -> None:
         self._path = path

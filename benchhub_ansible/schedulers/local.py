@@ -32,6 +32,7 @@ class LocalScheduler(Lender):
     """Gives this machine for every slot. Nothing is taken, so nothing is given back."""
 
     name = "local"
+    immediate = True
 
     @classmethod
     def from_where(cls, text: str) -> Self:

@@ -1,0 +1,58 @@
+"""Inventory without hosts that is read only when the nodes of a run are known."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: gate
+short_description: Waits until the inventory of a benchmark run is there
+version_added: "0.1.0"
+author: The benchhub developers
+description:
+  - Adds no host. It waits until nobody holds a lock (flock) on its own file any more.
+  - C(benchhub run) starts Ansible while it acquires nodes, and holds that lock until the inventory that follows on the
+    command line is written. When the lock is gone and there is no inventory, Ansible ends with exit code 1.
+options:
+  plugin:
+    description: Must be V(benchhub.bench.gate).
+    type: str
+    required: true
+    choices: [benchhub.bench.gate]
+  until:
+    description: Absolute path of the inventory that has to be there when the wait is over.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+plugin: benchhub.bench.gate
+until: /home/me/runs/20261123-193012-kairosdb-7f3a/inventory/hosts.yml
+"""
+
+import fcntl
+import gc
+import sys
+from pathlib import Path
+
+from ansible.plugins.inventory import BaseInventoryPlugin
+
+
+class InventoryModule(BaseInventoryPlugin):
+    """`benchhub.bench.gate`"""
+
+    NAME = "benchhub.bench.gate"
+
+    def verify_file(self, path):
+        """Whether the file may be meant for this plugin; its `plugin:` key decides."""
+        return super().verify_file(path) and Path(path).name == "gate.yml"
+
+    def parse(self, inventory, loader, path, cache=True):
+        """Returns when the gate is open."""
+        super().parse(inventory, loader, path, cache)
+        self._read_config_data(path)
+        with open(path, encoding="utf-8") as gate:
+            fcntl.flock(gate, fcntl.LOCK_SH)
+        if not Path(self.get_option("until")).exists():
+            sys.exit(f"{self.get_option('until')}: the nodes of this run never came")
+        # What is loaded by now stays until the end. Looking through it again and again, in every worker and at the end
+        # of this process, would cost more than anything else that a small play does.
+        gc.freeze()
