@@ -30,7 +30,7 @@ def follow(monitor, step, record, stem):
     if told:
         record["containers"] = told
     if code != 0:
-        return "what it started could not be removed: %s" % _last_line(err)
+        return "what it started could not be removed: %s" % _last_line(err, monitor.masks)
     for path in (out, err):
         os.unlink(path)
     return None
@@ -51,8 +51,8 @@ def _containers(path):
     return told if isinstance(told, list) else None
 
 
-def _last_line(path):
-    return " ".join(status.tail([path], 1)) or "nobody knows why"
+def _last_line(path, masks=()):
+    return " ".join(status.tail([path], masks, lines=1)) or "nobody knows why"
 
 
 def afters(request):
@@ -67,7 +67,7 @@ def run_all(context, folder, steps):
     for number, step in enumerate(steps, 1):
         out, err = (os.path.join(folder, "sweep-%d-%d.%s" % (os.getpid(), number, end)) for end in ("out", "err"))
         code = _ended_by(context.spawn(step, out, err), time.monotonic() + _LIMIT)
-        lines += status.tail([out], 1000)
+        lines += status.tail([out], lines=1000)
         if code != 0:
             lines.append("it could not be looked for what is left: %s" % _last_line(err))
         for path in (out, err):

@@ -60,7 +60,7 @@ def _fork(config, answer, lock):
 def _last_line(config):
     from . import status  # noqa: PLC0415 - only when it failed
 
-    return " ".join(status.tail([os.path.join(config["dir"], ".benchhub", "log")], 1)) or "nobody knows why"
+    return " ".join(status.tail([os.path.join(config["dir"], ".benchhub", "log")], lines=1)) or "nobody knows why"
 
 
 def _serve(config, serves):
