@@ -11,7 +11,7 @@ from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage, Planne
 
 TASK_TIMEOUT = 3600.0
 READY_TIMEOUT = 60.0
-READY_INTERVAL = 0.1
+READY_INTERVAL = 0.03
 LIVE_INTERVAL = 5.0
 LIVE_FAILURES = 3
 GRACE = 10.0

@@ -257,9 +257,13 @@ def _mark(*parts: Part) -> Data:
     return {"BENCHHUB_UNIT": "{{ benchhub_run_id }}/{{ inventory_hostname }}/~ansible"}
 
 
-def _order(part: Part) -> int:
-    """Within a wave: steps run in the background, so they come first; what Ansible runs itself comes last."""
-    return {"steps": 1 if part.stage.together else 0, "service": 2, "ansible": 3}[part.kind]
+def _order(part: Part) -> tuple[int, float]:
+    """Within a wave: steps run in the background, so they come first; what Ansible runs itself comes last.
+
+    Of steps those that may take longest come first: each start costs some 50 ms, which a shorter stage can spare.
+    """
+    kind = {"steps": 1 if part.stage.together else 0, "service": 2, "ansible": 3}[part.kind]
+    return kind, -_deadline(part.tasks) if part.kind == "steps" else 0
 
 
 def _others(group: PlannedGroup, stage: PlannedStage) -> str:

@@ -108,7 +108,7 @@ def test_limits_have_their_defaults_and_add_up() -> None:
     assert (tcp.timeout, tcp.interval, tcp.successes) == (60.0, 2.0, 2)
     kv = serve.tasks[0].ready
     assert kv is not None
-    assert (kv.timeout, kv.interval, kv.successes) == (120.0, 0.1, 1)
+    assert (kv.timeout, kv.interval, kv.successes) == (120.0, 0.03, 1)
     cache = _task(made, "mixed", 4)
     assert cache.grace == 3.0
     assert cache.shutdown is not None

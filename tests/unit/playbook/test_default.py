@@ -96,7 +96,7 @@ def test_a_service_is_an_async_task_and_its_check_follows() -> None:
         "service": "cache-2",
         "log": "Ready to {{",
         "timeout": 60,
-        "interval": 0.1,
+        "interval": 0.03,
         "successes": 1,
         "watch": ["database"],
     }
