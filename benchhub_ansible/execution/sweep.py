@@ -32,9 +32,15 @@ def left_over(run_id: str) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error, OSError):
             if process.pid == os.getpid() or process.uids().real != user:
                 continue
-            if process.environ().get(MARKER) == run_id:
+            if process.environ().get(MARKER) == run_id or _shares_connection(process, run_id):
                 found.append(process)
     return found
+
+
+def _shares_connection(process: psutil.Process, run_id: str) -> bool:
+    """Whether it is an ssh that waits on a control socket of the run: it writes its title over its environment."""
+    title = " ".join(process.cmdline())
+    return title.startswith(f"ssh: {control_path_dir(run_id)}/") and "[mux]" in title
 
 
 def sweep(run_id: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -39,6 +40,20 @@ def test_a_process_that_ignores_term_is_ended_and_another_runs_is_not() -> None:
         other.kill()
     assert alive
     assert sweep.sweep("run-a") == 0
+
+
+def test_a_shared_connection_is_found_by_its_title_since_its_environment_is_overwritten() -> None:
+    title = f"ssh: {sweep.control_path_dir('run-d')}/0123456789 [mux]"
+    command = ["sh", "-c", 'echo up; exec env -i bash -c \'exec -a "$0" sleep 9\' "$0"', title]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as ours:
+        assert ours.stdout is not None
+        ours.stdout.readline()
+        deadline = time.monotonic() + 60
+        while not (found := sweep.left_over("run-d")) and time.monotonic() < deadline:
+            time.sleep(0.01)  # until the shell has become what it shall be
+        assert [process.pid for process in found] == [ours.pid]
+        assert sweep.left_over("run-e") == []
+        assert sweep.sweep("run-d") == 1
 
 
 def test_the_folder_for_sockets_is_short_and_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
