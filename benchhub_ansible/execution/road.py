@@ -144,6 +144,9 @@ class Road:
         if self._control.reason is not None:
             return self._ending_on_request(self._control.reason)
         if facts.unreachable:
+            loss = self._control.loss
+            if loss is not None:  # Ansible noticed first; the scheduler knows why
+                return Ending(status="failed", exit_code=loss.exit_code, reason=loss.reason)
             who = ", ".join(sorted(facts.unreachable))
             return Ending(status="failed", exit_code=ExitCode.NODES, reason=f"could not be reached: {who}")
         if facts.failures:
