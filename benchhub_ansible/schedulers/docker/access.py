@@ -27,7 +27,7 @@ _LOCK = "in-use"
 
 # The control socket as in every run; a node that is cut off is noticed in seconds, not after a minute.
 _SSH_ARGUMENTS = (
-    "-o ControlMaster=auto -o ControlPersist=120s -o ConnectTimeout=5 -o ServerAliveInterval=2 -o ServerAliveCountMax=3"
+    "-o ControlMaster=auto -o ControlPersist=120s -o ConnectTimeout=3 -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 )
 
 

@@ -29,6 +29,7 @@ HOST_NAME = "host.docker.internal"
 _INNER_BRIDGE = "10.254.254.1/24"
 _ANSWER_LIMIT = 120.0
 _POLL = 0.05
+_LOOK = 0.5  # seconds between looks whether a node that does not answer yet still runs
 _AT_ONCE = 8
 #: All but what would reach beyond the node: the machine's clock, its power, its kernel's modules and limits.
 _OWN_ENGINE = (
@@ -150,13 +151,15 @@ class Maker:
         """Returns when sshd answers on all of them: a node starts it last."""
         deadline = time.monotonic() + _ANSWER_LIMIT
         for container in containers:
-            tries = 0
+            looked = time.monotonic()
             while not _answers(container.address):
                 self._raise_if_cancelled()
-                tries += 1
-                if tries % 20 == 0 and not self._runs(container.name):
-                    raise SchedulerError(self._why_ended(container.name))
-                if time.monotonic() > deadline:
+                now = time.monotonic()
+                if now > looked + _LOOK:
+                    looked = now
+                    if not self._runs(container.name):
+                        raise SchedulerError(self._why_ended(container.name))
+                if now > deadline:
                     raise SchedulerError(
                         f"node {container.slot} does not answer at {container.address}:22 after {_ANSWER_LIMIT:.0f} s",
                         hint="the engine has to run on this machine itself, not in a virtual machine or elsewhere; "
@@ -195,7 +198,7 @@ def remove(engine: Engine, run_id: str) -> None:
 
 def of_runs(engine: Engine) -> list[Mapping[str, Any]]:
     """What the engine knows of every node there is, of whatever run."""
-    return engine.inspect("container", *engine.ids("ps", "--all", label=f"{ROLE}=node"))
+    return engine.inspect_what_is_left("container", *engine.ids("ps", "--all", label=f"{ROLE}=node"))
 
 
 def _answers(address: str) -> bool:

@@ -50,6 +50,17 @@ class Engine:
         found: list[Mapping[str, Any]] = json.loads(self.call(kind, "inspect", *names)) if names else []
         return found
 
+    def inspect_what_is_left(self, kind: str, *names: str) -> list[Mapping[str, Any]]:
+        """The same, of those that are still there: what was listed a moment ago may be gone."""
+        if not names:
+            return []
+        done = self._done((kind, "inspect", *names), None, _LIMIT)
+        said = done.stderr.decode(errors="replace")
+        if done.returncode != 0 and not all("No such" in line for line in said.splitlines()):
+            raise failed((kind, "inspect"), said)
+        found: list[Mapping[str, Any]] = json.loads(done.stdout or b"[]")
+        return found
+
     def ids(self, *arguments: str, label: str) -> list[str]:
         """The ids that a listing command such as ``network ls`` gives for a label."""
         return self.call(*arguments, "--quiet", "--filter", f"label={label}").split()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchhub_ansible.testing.engine import Engine
+from benchhub_ansible.testing.leftovers import leftovers
 
 
 @pytest.fixture(autouse=True)
@@ -14,4 +18,31 @@ def _that_engine(docker_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None
     """The programs under test find the engine as a user's would: by the environment."""
     for name, value in docker_engine.variables.items():
         monkeypatch.setenv(name, value)
-    assert os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
+
+
+@pytest.fixture
+def docker_job(benchhub: Any, docker_engine: Engine) -> Callable[[str], Path]:
+    """Writes a job beside the runs of this test, and tells benchhub's processes which engine there is."""
+    benchhub.environment.update(docker_engine.variables)
+
+    def write(text: str) -> Path:
+        path: Path = benchhub.folder / "job.yml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def nothing_left(docker_engine: Engine) -> Iterator[Callable[[str], None]]:
+    """Fails the test when anything of the runs it names is left: on the engine, on this machine, in its folders."""
+    named: list[str] = []
+
+    def check(run_id: str) -> None:
+        named.append(run_id)
+        assert docker_engine.of_run(run_id) == []
+        assert not (Path(tempfile.gettempdir()) / f"benchhub-docker-{run_id}").exists()
+        assert leftovers(run_id, patience=30) == []
+
+    yield check
+    assert named, "the test named no run"
