@@ -26,7 +26,6 @@ _PACKAGES = (
     *("python3", "python3-venv"),
 )
 _SCRIPT = Path(__file__).with_name("image.sh")
-_MIRROR = ""
 _PROGRAMS = ("debootstrap", "unshare", "tar")
 _LIMIT = 1200.0
 _POLL = 0.2
@@ -176,11 +175,11 @@ def _program(name: str) -> str | None:
 
 
 def _mirror() -> str:
-    """The mirror this machine is set up with when it is a Debian, else the one that serves everybody."""
+    """The mirror this machine is set up with when it is a Debian, else nothing: debootstrap knows one."""
     command = ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
-        return _MIRROR
+        return ""
     rows = (line.partition(" ") for line in done.stdout.splitlines())
-    return next((uri for label, _, uri in rows if label == "Debian" and uri.startswith("http")), _MIRROR)
+    return next((uri for label, _, uri in rows if label == "Debian" and uri.startswith("http")), "")

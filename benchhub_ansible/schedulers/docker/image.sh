@@ -9,8 +9,8 @@ root=$at/root
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
 mount -t tmpfs -o size=3g,mode=0700 tmpfs "$at"
-echo "== base system of Debian $suite from $mirror"
-debootstrap --variant=minbase --force-check-gpg "$suite" "$root" "$mirror"
+echo "== base system of Debian $suite from ${mirror:-the mirror that debootstrap knows}"
+debootstrap --variant=minbase --force-check-gpg "$suite" "$root" ${mirror:+"$mirror"}
 
 echo "== packages: $*"
 mount -t proc proc "$root/proc"
