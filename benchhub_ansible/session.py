@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
-import importlib
 import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchhub_ansible import registry, resources
-from benchhub_ansible.errors import BenchhubError, ExitCode, SchedulerError, UsageError
+from benchhub_ansible import resources
+from benchhub_ansible.errors import BenchhubError, ExitCode, ResultError, SchedulerError, UsageError
 from benchhub_ansible.execution import runner
 from benchhub_ansible.execution.control import Control
 from benchhub_ansible.execution.folder import RunFolder
 from benchhub_ansible.execution.journal import Event, Journal, read_journal
 from benchhub_ansible.execution.options import KEEP_FOR, NODE_DIR, Observer, RunOptions, RunOutcome
+from benchhub_ansible.execution.outcome import import_what_the_end_needs, result_of, write_outcome
 from benchhub_ansible.execution.road import AnsibleSettings, Road
 from benchhub_ansible.execution.runs import new_run_id, state
 from benchhub_ansible.execution.secrets import Secrets
 from benchhub_ansible.job.load import LoadedJob, load_file
-from benchhub_ansible.job.model import Job
+from benchhub_ansible.job.variables import with_variables
 from benchhub_ansible.plan.build import make_plan
 from benchhub_ansible.plan.data import plan_from_data, plan_to_data
 from benchhub_ansible.plan.model import Plan
@@ -34,11 +34,8 @@ from benchhub_ansible.plan.select import left_out, select
 from benchhub_ansible.playbook.folder import write_project
 from benchhub_ansible.playbook.inventory import inventory
 from benchhub_ansible.results.record import Ending
-from benchhub_ansible.schedulers.base import Allocation, Request, Scheduler
+from benchhub_ansible.schedulers.base import Allocation, Loss, Request, Scheduler
 from benchhub_ansible.schedulers.where import DEFAULT_WHERE, absolute_where, scheduler_for, usable_scheduler
-
-if TYPE_CHECKING:
-    from benchhub_ansible.results.model import Result
 
 __all__ = [
     "KEEP_FOR",
@@ -52,14 +49,6 @@ __all__ = [
     "versions",
     "with_variables",
 ]
-
-#: Modules that only the end of a run needs: they are imported while Ansible starts, when this process is idle.
-_NEEDED_AT_THE_END = (
-    "benchhub_ansible.results.build",
-    "benchhub_ansible.results.store",
-    "benchhub_ansible.reports.markdown",
-    "benchhub_ansible.reports.console",
-)
 
 
 def run(
@@ -97,16 +86,6 @@ def run(
             observer.begin(plan, folder)
             session.begin(job_path.parent)
             return session.whole(scheduler, job_path.parent)
-
-
-def with_variables(job: Job, variables: Mapping[str, str]) -> Job:
-    """The job with some of its ``vars`` set from outside; UsageError for a name that it does not have."""
-    for name in variables:
-        if name not in job.vars:
-            close = difflib.get_close_matches(name, job.vars, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"its vars are: {', '.join(job.vars) or 'none'}"
-            raise UsageError(f"--var {name}: the job has no variable {name!r}", hint=hint)
-    return replace(job, vars={**job.vars, **variables})
 
 
 def recover(folder: RunFolder, options: RunOptions, observer: Observer) -> RunOutcome:
@@ -171,6 +150,7 @@ class _Session:
         self.control = Control(
             stop_request=folder.stop_request, on_ask=lambda reason: journal.write("stop-asked", reason=reason)
         )
+        journal.on_failure = self._no_room
         ansible = AnsibleSettings(
             arguments=options.ansible_args, passed=options.pass_env, environ=options.environ, cwd=Path.cwd()
         )
@@ -187,21 +167,36 @@ class _Session:
     def _notice(self, text: str) -> None:
         self._observer.notice(self._secrets.redact(text))
 
+    def _no_room(self, error: OSError) -> None:
+        """Ends the run: what happens next could not be told or recovered."""
+        reason = f"the journal in {self._folder.path} cannot be written: {error.strerror}"
+        self.control.lose(Loss(reason=reason, exit_code=ExitCode.RESULT))
+        self._notice(reason)
+
     def prepare(self, loaded: LoadedJob, job_path: Path, scheduler: Scheduler) -> None:
         """Writes what is known before there are nodes: job, plan, playbooks; and asks whether there can be nodes."""
+        try:
+            self._write_what_is_known(loaded, job_path)
+            if getattr(scheduler, "immediate", False):
+                self._road.begin(and_teardown=self._tears_down_at_once)
+        except OSError as error:
+            raise ResultError(f"{self._folder.path} cannot be written: {error.strerror}") from error
+        scheduler.check(Request.of(self._plan))
+
+    def _write_what_is_known(self, loaded: LoadedJob, job_path: Path) -> None:
         folder, plan = self._folder, self._plan
         folder.write(folder.job / job_path.name, loaded.job.source.text)
         folder.write_json(folder.plan, plan_to_data(plan))
+        self._write_project(job_path.parent)
+
+    def _write_project(self, job_dir: Path) -> None:
         write_project(
-            plan,
-            folder.path,
+            self._plan,
+            self._folder.path,
             profile=self._options.profile,
             collections=resources.collections(),
-            job_dir=job_path.parent,
+            job_dir=job_dir,
         )
-        if getattr(scheduler, "immediate", False):
-            self._road.begin(and_teardown=self._tears_down_at_once)
-        scheduler.check(Request.of(plan))
 
     def discard(self) -> None:
         """Leaves nothing of a run that came to nothing before it began."""
@@ -246,6 +241,9 @@ class _Session:
             for diagnostic in error.diagnostics:
                 self._observer.warning(diagnostic)
             return outcome
+        except BaseException:
+            self._road.close()
+            raise
         defect: Exception | None = None
         kept = contextlib.ExitStack()
         try:
@@ -256,15 +254,12 @@ class _Session:
                 return held
         except Exception as error:  # noqa: BLE001 - whatever broke, what was taken must be given back first
             defect = error
-        outcome = self._way_back(scheduler, allocation, kept, defect)
-        if defect is not None:
-            raise defect
-        return outcome
+        return self._way_back(scheduler, allocation, job_dir, kept, defect)
 
     def _on_nodes(self, scheduler: Scheduler, allocation: Allocation, job_dir: Path) -> RunOutcome | None:
         """Runs the stages; the outcome when the nodes are kept, None when the way back has to follow."""
         self._write_inventory(allocation, job_dir)
-        threading.Thread(target=_import_what_the_end_needs, daemon=True).start()
+        threading.Thread(target=import_what_the_end_needs, daemon=True).start()
         self._road.stages(and_teardown=self._tears_down_at_once)
         return None if self._tears_down_at_once or not self._may_keep() else self._hold(scheduler, allocation)
 
@@ -277,8 +272,12 @@ class _Session:
             progress=self._notice,
             cancelled=lambda: self.control.wants_end,
         )
-        self._folder.write_json(self._folder.allocation, allocation.as_data())
-        self._journal.write("acquired", allocation=allocation.as_data())
+        try:
+            self._folder.write_json(self._folder.allocation, allocation.as_data())
+            self._journal.write("acquired", allocation=allocation.as_data())
+        except BenchhubError:
+            self._road.release(scheduler, allocation)
+            raise
         return allocation
 
     def _write_inventory(self, allocation: Allocation, job_dir: Path) -> None:
@@ -307,35 +306,56 @@ class _Session:
         if not self._road.hold(max(0.0, until - time.time())):
             self._notice("a node could not be told to keep what runs: everything is torn down")
             return None
+        if self.control.wants_end:
+            return None  # asked for meanwhile: who asks for the end does not want nodes that stay up
         self._road.close()
-        result = _build_result(self._folder, ending)
+        result = result_of(self._folder, ending)
         verdict = result.verdict
         self._journal.write(
             "kept", until=until, status=verdict.status, exit_code=verdict.exit_code, reason=verdict.reason
         )
-        return self._write_outcome(result, kept_until=until)
+        return write_outcome(self._folder, result, kept_until=until)
 
     def _way_back(
-        self, scheduler: Scheduler, allocation: Allocation, kept: contextlib.ExitStack, defect: Exception | None
+        self,
+        scheduler: Scheduler,
+        allocation: Allocation,
+        job_dir: Path,
+        kept: contextlib.ExitStack,
+        defect: Exception | None,
     ) -> RunOutcome:
         """Teardown, release, end; each of them although the one before failed. The nodes stay ours for the first."""
-        problems: list[str] = [] if defect is None else [f"{type(defect).__name__}: {defect}"]
-        release: Callable[[], None] = lambda: self._road.release(scheduler, allocation)  # noqa: E731 - one of three steps
-        steps: list[Callable[[], None]] = [kept.close, release, self._road.close]
+        problems: list[Exception] = [] if defect is None else [defect]
+        steps: list[Callable[[], None]] = [
+            kept.close,
+            partial(self._road.release, scheduler, allocation),
+            self._road.close,
+        ]
         if self._road.facts.launched:
-            steps.insert(0, self._road.teardown)
+            steps[:0] = [partial(self._restore, allocation, job_dir), self._road.teardown]
         for step in steps:
             try:
                 step()
-            except (BenchhubError, OSError) as error:
-                problems.append(str(error))
+            except Exception as error:  # noqa: BLE001 - the next step has to be taken all the same
+                problems.append(error)
                 self._notice(str(error))
         ending = self._road.ending()
-        if problems and ending.status == "success":
-            ending = Ending(status="failed", exit_code=ExitCode.NODES, reason="; ".join(problems))
-        elif defect is not None:
-            ending = Ending(status="failed", exit_code=ExitCode.DEFECT, reason=problems[0])
-        return self._end(ending)
+        if defect is not None or (problems and ending.status == "success"):
+            code = problems[0].exit_code if isinstance(problems[0], BenchhubError) else ExitCode.NODES
+            ending = Ending(status="failed", exit_code=code, reason="; ".join(map(str, problems)))
+        outcome = self._end(ending)
+        for problem in problems:
+            if problem is defect or not isinstance(problem, BenchhubError | OSError):
+                raise problem
+        return outcome
+
+    def _restore(self, allocation: Allocation, job_dir: Path) -> None:
+        """Writes again what teardown needs, when somebody has removed the run folder meanwhile."""
+        if not self._folder.project.exists() or not self._folder.inventory.exists():
+            self._notice(f"{self._folder.path} was removed: what teardown needs is written again")
+            self._folder.create(again=True)
+            self._write_project(job_dir)
+            self._write_inventory(allocation, job_dir)
 
     def finish(self, events: list[Event], *, kept: bool, where: str) -> RunOutcome:
         """The way back for a run that this process did not begin."""
@@ -362,41 +382,13 @@ class _Session:
         self._journal.write("released", allocation=allocation.id if allocation else None)
 
     def _end(self, ending: Ending) -> RunOutcome:
-        result = _build_result(self._folder, ending)
+        self.control.settle()
+        result = result_of(self._folder, ending)
         verdict = result.verdict
         entry = self._journal.write(
             "run-end", status=verdict.status, exit_code=verdict.exit_code, reason=verdict.reason
         )
-        return self._write_outcome(replace(result, ended=entry["t"]))
-
-    def _write_outcome(self, result: Result, *, kept_until: float | None = None) -> RunOutcome:
-        from benchhub_ansible.results.store import write_result  # noqa: PLC0415 - see _NEEDED_AT_THE_END
-
-        write_result(result, self._folder.path)
-        markdown = registry.load("report", "markdown")().render(result, color=False, width=120)
-        self._folder.write(self._folder.report, markdown)
-        verdict = result.verdict
-        return RunOutcome(
-            folder=self._folder,
-            result=result,
-            status=verdict.status,
-            exit_code=int(ExitCode.DEFECT if verdict.exit_code is None else verdict.exit_code),
-            reason=verdict.reason,
-            kept_until=kept_until,
-        )
-
-
-def _import_what_the_end_needs() -> None:
-    # A module that does not import is told where it is used.
-    for name in _NEEDED_AT_THE_END:
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
-
-
-def _build_result(folder: RunFolder, ending: Ending) -> Result:
-    from benchhub_ansible.results.build import build_result  # noqa: PLC0415 - see _NEEDED_AT_THE_END
-
-    return build_result(folder.path, ending=ending)
+        return write_outcome(self._folder, replace(result, ended=entry["t"]))
 
 
 _LOST = Ending(

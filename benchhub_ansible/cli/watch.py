@@ -28,7 +28,7 @@ _REASONS = {
     "sigterm": "SIGTERM: ending in order",
     "sighup": "the terminal was closed: ending in order",
     "stop-verb": "benchhub stop: ending in order",
-    "lost": "the nodes are lost: ending it",
+    "lost": "what the run needs is lost: ending it",
     "timeout": "the limit of the run has passed: ending it",
 }
 

@@ -65,6 +65,10 @@ class Control:
             self._in_teardown = True
             self.limit(SHORT_TEARDOWN if len(self._asked) > 1 else seconds)
 
+    def settle(self) -> None:
+        """Tells what was asked since anybody looked: no request is lost because it came when nothing ran any more."""
+        self._tell()
+
     @property
     def wants_end(self) -> bool:
         """Whether anybody asked for the end; for a scheduler that waits."""

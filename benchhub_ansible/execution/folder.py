@@ -88,13 +88,16 @@ class RunFolder:
         """There when ``benchhub stop`` asked for the end."""
         return self.path / "stop-request"
 
-    def create(self) -> None:
-        """Makes the folder, readable by its owner alone; UsageError when that cannot be done."""
+    def create(self, *, again: bool = False) -> None:
+        """Makes the folder, readable by its owner alone; UsageError when that cannot be done.
+
+        ``again``: what is there already is kept.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700)
+            self.path.mkdir(mode=0o700, exist_ok=again)
             for below in (self.job, self.inventory.parent, self.path / "env", self.collected):
-                below.mkdir(mode=0o700)
+                below.mkdir(mode=0o700, exist_ok=again)
         except OSError as error:
             raise UsageError(
                 f"cannot make the run folder {self.path}: {error.strerror}", hint="give another one with --runs-dir"
@@ -107,12 +110,17 @@ class RunFolder:
             self.path.parent.rmdir()
 
     def write(self, path: Path, content: bytes | str) -> None:
-        """Writes a file of the folder so that a reader sees the old or the new one, never a part."""
-        data = content.encode() if isinstance(content, str) else content
+        """Writes a file of the folder so that a reader sees the old or the new one, never a part; ResultError else."""
+        data = content.encode("utf-8", "replace") if isinstance(content, str) else content
         beside = path.with_name(f".{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-        beside.replace(path)
+        try:
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(data)
+            beside.replace(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise ResultError(f"{path} cannot be written: {error.strerror}") from error
 
     def write_json(self, path: Path, data: Any) -> None:
         """Writes JSON as people read it."""

@@ -17,11 +17,17 @@ Event = dict[str, Any]
 
 
 class Journal:
-    """Appends events to ``journal.jsonl``; every line is with the kernel before ``write`` returns."""
+    """Appends events to ``journal.jsonl``; every line is with the kernel before ``write`` returns.
+
+    When the disk is full, ``write`` goes on and ``on_failure`` is told, once: nodes are given back all the same.
+    """
 
     def __init__(self, path: Path, *, redact: Callable[[Any], Any], listener: Callable[[Event], None]) -> None:
         self._redact = redact
         self._listener = listener
+        self._torn = False
+        self._failed = False
+        self.on_failure: Callable[[OSError], None] = lambda _error: None
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o600)
         size = os.fstat(self._descriptor).st_size
@@ -40,9 +46,22 @@ class Journal:
     def write(self, event: str, /, **fields: Any) -> Event:
         """Appends one event, secrets masked, tells the listener, and returns it."""
         entry: Event = self._redact({"v": JOURNAL_VERSION, "t": time.time(), "event": event, **fields})
-        os.write(self._descriptor, json.dumps(entry, ensure_ascii=False, default=str).encode() + b"\n")
+        line = json.dumps(entry, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
+        try:
+            self._append(line)
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                self.on_failure(error)
         self._listener(entry)
         return entry
+
+    def _append(self, line: bytes) -> None:
+        line = b"\n" + line if self._torn else line
+        while line:
+            written = os.write(self._descriptor, line)  # a part of it where the disk has no more room
+            self._torn = written < len(line)
+            line = line[written:]
 
 
 def read_journal(path: Path) -> Iterator[Event]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,9 @@ from benchhub_ansible.playbook.names import FAILED_GROUP
 from benchhub_ansible.results.record import Ending
 from benchhub_ansible.schedulers.base import Allocation, Scheduler
 from benchhub_ansible.values import format_duration
+
+#: Bytes that a launch must be able to write at least.
+_ROOM = 2**20
 
 WHOLE, STAGES, TEARDOWN, HOLD = "site.yml", "stages.yml", "teardown.yml", "hold.yml"
 
@@ -82,6 +87,7 @@ class Road:
         self._on_notice = on_notice
         self._teardown_told = False
         self._early: tuple[EarlyLaunch, Translator] | None = None
+        self._temporary: list[Path] = []  # artifacts for which the run folder had no room
         self.facts = Facts()
 
     def begin(self, *, and_teardown: bool) -> None:
@@ -137,6 +143,8 @@ class Road:
             self._early = None
         sweep.sweep(self._folder.run_id)
         sweep.remove_control_path_dir(self._folder.run_id)
+        for path in self._temporary:
+            shutil.rmtree(path, ignore_errors=True)
 
     def ending(self) -> Ending:
         """How the run ended, as far as its controller can say."""
@@ -188,17 +196,19 @@ class Road:
     def _launch(self, playbook: str, ident: str, *, failed: bool = False) -> Translator:
         """Runs a playbook; ``failed`` tells it that the stages were broken off, so that what still runs is ended."""
         self._journal.write("launch", playbook=playbook, ident=ident)
-        if self._early is not None:
-            (early, translator), self._early = self._early, None
-            done = early.finish(self._control.cancelled)
-        else:
-            translator = self._translator()
-            inventories = [self._folder.inventory, *([self._mark_failed(ident)] if failed else [])]
-            done = self._run(self._what(playbook, ident, inventories), translator, self._control.cancelled)
-        translator.end()
-        if not translator.stats:
-            # It was killed or broke: its workers and their connections may live on and disturb what comes next.
-            sweep.sweep(self._folder.run_id)
+        early, self._early = self._early, None
+        translator = self._translator() if early is None else early[1]
+        try:
+            if early is not None:
+                done = early[0].finish(self._control.cancelled)
+            else:
+                inventories = [self._folder.inventory, *([self._mark_failed(ident)] if failed else [])]
+                done = self._run(self._what(playbook, ident, inventories), translator, self._control.cancelled)
+        finally:
+            translator.end()
+            if not translator.stats:
+                # It was killed or broke: its workers and their connections may live on and disturb what comes next.
+                sweep.sweep(self._folder.run_id)
         self._journal.write("launched", playbook=playbook, status=done.status, rc=done.rc, stats=translator.stats)
         return translator
 
@@ -222,7 +232,7 @@ class Road:
         )
         return Launch(
             playbook=playbook,
-            ident=ident,
+            artifacts=self._artifacts(ident),
             inventories=inventories,
             environment={**environment, **self._secrets.environment()},
             arguments=self._ansible.arguments,
@@ -231,10 +241,26 @@ class Road:
     def _run(self, what: Launch, translator: Translator, cancelled: Callable[[], bool]) -> Launched:
         return launch(self._folder, what, on_event=translator.feed, redact=self._secrets.redact, cancelled=cancelled)
 
+    def _artifacts(self, ident: str) -> Path:
+        """Where a launch leaves what it has to write: where nothing can be written any more, in a folder for the time.
+
+        Teardown needs little room, and must not fail for want of it.
+        """
+        path = self._folder.artifacts / ident
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / ".room").write_bytes(bytes(_ROOM))
+            (path / ".room").unlink()
+        except OSError:
+            if not self._temporary:
+                self._temporary.append(Path(tempfile.mkdtemp(prefix="benchhub-artifacts-")))
+            path = self._temporary[0] / ident
+            path.mkdir(exist_ok=True)
+        return path
+
     def _mark_failed(self, ident: str) -> Path:
         """A second inventory that puts every slot into the group that a failing stage would have put it into."""
-        path = self._folder.artifacts / ident / "failed.yml"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = self._artifacts(ident) / "failed.yml"
         hosts: dict[str, dict[str, str]] = {slot.name: {} for slot in self._plan.slots}
         self._folder.write(path, json.dumps({FAILED_GROUP: {"hosts": hosts}}, indent=2) + "\n")
         return path

@@ -42,10 +42,10 @@ def warm_up() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """What to start: a playbook of the folder, the name its artifacts get, and what Ansible is given."""
+    """What to start: a playbook of the folder, where its artifacts go, and what Ansible is given."""
 
     playbook: str
-    ident: str
+    artifacts: Path
     inventories: Sequence[Path]
     environment: Mapping[str, str]
     arguments: Sequence[str] = ()
@@ -59,7 +59,7 @@ def launch(
     redact: Callable[[Any], Any],
     cancelled: Callable[[], bool],
 ) -> Launched:
-    """Runs one playbook of the folder to its end, in this thread. Its output goes to ``artifacts/<ident>/stdout``.
+    """Runs one playbook of the folder to its end, in this thread. Its output goes to ``stdout`` among its artifacts.
 
     A cancel is SIGKILL of ansible-playbook; whether it got to its own end only its ``playbook_on_stats`` event says.
     """
@@ -67,7 +67,7 @@ def launch(
     from ansible_runner.runner import Runner  # noqa: PLC0415
 
     config = _configuration(folder, what)
-    artifacts = folder.artifacts / what.ident
+    artifacts = what.artifacts
     with (artifacts / "stdout").open("w", encoding="utf-8", buffering=1) as output:
         runner = Runner(
             config, cancel_callback=cancelled, event_handler=_handler(on_event, redact, output), remove_partials=True
@@ -87,7 +87,8 @@ def _configuration(folder: RunFolder, what: Launch) -> Any:
         private_data_dir=str(folder.path),
         playbook=what.playbook,
         inventory=[str(path) for path in what.inventories],
-        ident=what.ident,
+        artifact_dir=str(what.artifacts.parent),
+        ident=what.artifacts.name,
         envvars=dict(what.environment),
         quiet=True,
         cmdline=shlex.join(what.arguments) or None,

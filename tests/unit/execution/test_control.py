@@ -123,3 +123,14 @@ def test_lost_nodes_end_the_run_with_their_reason(control: Control, told: list[s
     assert control.cancelled()
     assert (control.reason, told) == ("lost", ["lost"])
     assert control.loss == Loss(reason="the lease has ended")
+
+
+def test_a_request_is_told_though_nothing_runs_any_more(control: Control, told: list[str]) -> None:
+    control.enter_teardown(300)
+    with control.signals():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert told == []
+    control.settle()
+    control.settle()
+    assert told == ["ctrl-c"]
+    assert control.reason is None

@@ -151,3 +151,43 @@ def test_states(tmp_path: Path) -> None:
     _write(folder, "run-end", status="interrupted")
     assert state(folder) == "interrupted"
     assert list(lost_runs(tmp_path)) == []
+
+
+def test_a_journal_without_room_goes_on_and_says_so_once(tmp_path: Path) -> None:
+    heard: list[str] = []
+    failures: list[OSError] = []
+    with Journal(
+        Path("/dev/full"), redact=lambda data: data, listener=lambda entry: heard.append(entry["event"])
+    ) as journal:
+        journal.on_failure = failures.append
+        journal.write("one")
+        journal.write("two")
+    assert heard == ["one", "two"]
+    assert [error.strerror for error in failures] == ["No space left on device"]
+
+
+def test_a_line_that_was_cut_does_not_spoil_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _folder(tmp_path)
+    real = os.write
+    room = [10, 0, 10_000, 10_000]
+
+    def write(descriptor: int, data: bytes) -> int:
+        left = room.pop(0)
+        if not left:
+            raise OSError(28, "No space left on device")
+        return real(descriptor, data[:left])
+
+    with (
+        monkeypatch.context() as patched,
+        Journal(folder.journal, redact=lambda data: data, listener=lambda _entry: None) as journal,
+    ):
+        patched.setattr("benchhub_ansible.execution.journal.os.write", write)
+        journal.write("lost")
+        journal.write("kept")
+    assert [event["event"] for event in read_journal(folder.journal)] == ["kept"]
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    with pytest.raises(ResultError, match="cannot be written: No such file or directory"):
+        folder.write(folder.path / "none" / "x", "text")
