@@ -124,7 +124,8 @@ get_k6() {
 start_registry() {
   local id
   docker network inspect "$registry" > /dev/null 2>&1 ||
-    step "make the network of the registry, $subnet" docker network create --subnet "$subnet" --gateway "$address" "$registry"
+    step "make the network of the registry, $subnet" docker network create --subnet "$subnet" --gateway "$address" \
+      --label "benchhub.registry=$address:$port" "$registry"   # by the label the scheduler docker lets nodes use it
   id=$(docker image inspect --format '{{.Id}}' benchhub/registry:1)
   if [ "$(docker container inspect --format '{{.Image}} {{.State.Running}}' "$registry" 2>/dev/null)" != "$id true" ]; then
     docker rm -f "$registry" > /dev/null 2>&1 || true

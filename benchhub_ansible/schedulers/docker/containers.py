@@ -23,6 +23,8 @@ from benchhub_ansible.schedulers.docker.options import Options
 
 #: Labels of everything this scheduler makes: which run it belongs to, and that it is a node.
 RUN, ROLE, SLOT, TYPE = "benchhub.run", "benchhub.role", "benchhub.slot", "benchhub.type"
+#: A network with this label offers a registry of this machine to nodes; the value is its address, HOST:PORT.
+REGISTRY = "benchhub.registry"
 #: The name under which a node finds the machine that carries it.
 HOST_NAME = "host.docker.internal"
 #: The bridge of a node's own engine: not the default, under which this machine may have a registry.
@@ -87,6 +89,7 @@ class Maker:
         self._card = access.card()
         self._cancelled = cancelled
         self._nameservers = _nameservers() if options.engine else ()
+        self._registries = _registries(engine) if options.engine else ()
 
     def make(self, slots: Sequence[tuple[Slot, NodeRequest]]) -> list[Container]:
         """A container that answers for every slot, in order; the first error of any when one cannot be had."""
@@ -122,7 +125,8 @@ class Maker:
 
     def _of_engine(self) -> list[str]:
         """Arguments of the node's own dockerd: registries it may use, and who resolves names for its containers."""
-        insecure = [f"{self._network.gateway}/32", *filter(None, (self._options.registry, self._options.mirror))]
+        named = filter(None, (self._options.registry, self._options.mirror))
+        insecure = [f"{self._network.gateway}/32", *self._registries, *named]
         arguments = [f"--bip={_INNER_BRIDGE}", *(f"--insecure-registry={address}" for address in insecure)]
         arguments += [f"--dns={address}" for address in self._nameservers]
         if self._options.mirror:
@@ -178,6 +182,12 @@ class Maker:
     def _raise_if_cancelled(self) -> None:
         if self._cancelled():
             raise SchedulerError("ended before there were nodes")
+
+
+def _registries(engine: Engine) -> tuple[str, ...]:
+    """The addresses of the registries that networks of this engine offer to nodes."""
+    told = engine.call("network", "ls", "--filter", f"label={REGISTRY}", "--format", f'{{{{.Label "{REGISTRY}"}}}}')
+    return tuple(told.split())
 
 
 def remove(engine: Engine, run_id: str) -> None:
