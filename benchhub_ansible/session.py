@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,9 @@ from benchhub_ansible.execution.journal import Event, Journal, read_journal
 from benchhub_ansible.execution.options import KEEP_FOR, NODE_DIR, Observer, RunOptions, RunOutcome
 from benchhub_ansible.execution.outcome import import_what_the_end_needs, result_of, write_outcome
 from benchhub_ansible.execution.road import AnsibleSettings, Road
-from benchhub_ansible.execution.runs import new_run_id, state
+from benchhub_ansible.execution.runs import new_run_id, not_cleaned, state
 from benchhub_ansible.execution.secrets import Secrets
+from benchhub_ansible.execution.versions import versions
 from benchhub_ansible.job.load import LoadedJob, load_file
 from benchhub_ansible.job.variables import with_variables
 from benchhub_ansible.plan.build import make_plan
@@ -97,8 +97,10 @@ def recover(folder: RunFolder, options: RunOptions, observer: Observer) -> RunOu
         )
     if before not in ("lost", "kept"):
         raise UsageError(f"run {folder.run_id} has ended ({before}): there is nothing to recover")
-    plan = plan_from_data(folder.read_json(folder.plan))
     events = list(read_journal(folder.journal))
+    if not events:
+        raise _never_begun(folder)
+    plan = plan_from_data(folder.read_json(folder.plan))
     begin = next((event for event in events if event["event"] == "run-begin"), {})
     base = Path(str(begin.get("job_dir") or "."))
     secrets = Secrets.read(plan.secrets, environ=options.environ, base=base, required=False)
@@ -109,23 +111,14 @@ def recover(folder: RunFolder, options: RunOptions, observer: Observer) -> RunOu
             return session.finish(events, kept=before == "kept", where=str(begin.get("where", DEFAULT_WHERE)))
 
 
-def not_cleaned(folder: RunFolder) -> tuple[str, ...]:
-    """The slots where the last teardown of a run may have left something."""
-    ends = [event for event in read_journal(folder.journal) if event["event"] == "teardown-end"]
-    return tuple(ends[-1].get("not_cleaned", ())) if ends else ()
+def _never_begun(folder: RunFolder) -> BenchhubError:
+    if folder.journal.exists() and b"\n" in folder.journal.read_bytes():
+        return ResultError(f"{folder.journal} holds no event that can be read: what the run took is not known")
+    return UsageError(f"run {folder.run_id} has not begun: there is nothing to recover", hint=f"rm -r {folder.path}")
 
 
 def _journal(folder: RunFolder, secrets: Secrets, observer: Observer) -> Journal:
     return Journal(folder.journal, redact=secrets.redact, listener=observer.event)
-
-
-def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    found = {"python": platform.python_version()}
-    for key, name in (("benchhub", "benchhub-ansible"), ("ansible_core", "ansible-core"), ("ansible_runner",) * 2):
-        with contextlib.suppress(PackageNotFoundError):
-            found[key] = version(name.replace("_", "-"))
-    return found
 
 
 class _Session:
@@ -376,7 +369,10 @@ class _Session:
     def _give_back(self, scheduler: Scheduler, *, acquired: bool) -> None:
         allocation = None
         if acquired:
-            allocation = Allocation.from_data(self._folder.read_json(self._folder.allocation))
+            try:
+                allocation = Allocation.from_data(self._folder.read_json(self._folder.allocation))
+            except (ResultError, KeyError, TypeError) as error:
+                self._notice(f"what was acquired is not known ({error}): it is looked for by the run's id")
         self._journal.write("release-intent", allocation=allocation.id if allocation else None)
         scheduler.recover(self._folder.run_id, allocation)
         self._journal.write("released", allocation=allocation.id if allocation else None)

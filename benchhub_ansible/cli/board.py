@@ -63,7 +63,8 @@ class Board:
             self.doing = _DOING.get(str(name), self.doing)
 
     def _units(self, event: Mapping[str, Any]) -> None:
-        for slot, told in (event.get("hosts") or {}).items():
+        hosts = event.get("hosts")
+        for slot, told in hosts.items() if isinstance(hosts, Mapping) else ():
             units = told.get("units") if isinstance(told, Mapping) else None
             for unit, status in units.items() if isinstance(units, Mapping) else ():
                 stage = self._stage_of_unit.get(unit, "")

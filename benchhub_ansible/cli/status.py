@@ -65,8 +65,9 @@ def _show(run_id: str, run_state: str, board: Any, last: dict[str, Any]) -> None
     if run_state == "lost":
         console.print(f"its controller ended without a word; finish it with: benchhub recover {run_id}", markup=False)
     if run_state == "kept":
-        left = max(0.0, float(last.get("until", 0)) - time.time())
-        console.print(f"kept for {left:.0f} s more; end it with: benchhub stop {run_id}", markup=False)
+        until = last.get("until")
+        left = f"{max(0.0, until - time.time()):.0f} s more" if isinstance(until, int | float) else "some time"
+        console.print(f"kept for {left}; end it with: benchhub stop {run_id}", markup=False)
     if last.get("event") == "run-end" and last.get("reason"):
         console.print(visible_lines(last["reason"]), markup=False)
     console.print(board_table(board, 10**6))

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from benchhub_ansible.errors import ResultError
+
 #: Written into every line; raised when the meaning of a field changes.
 JOURNAL_VERSION = 1
 
@@ -65,16 +67,28 @@ class Journal:
 
 
 def read_journal(path: Path) -> Iterator[Event]:
-    """The events of a journal in order; a torn line, which a killed controller leaves, is passed over."""
+    """The events of a journal in order; ResultError when it cannot be read, or is of another version.
+
+    A torn line, which a killed controller leaves, is passed over; so is what is no event.
+    """
     try:
         file = path.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise ResultError(f"{path} cannot be read: {error.strerror}") from error
     with file:
         for line in file:
             try:
                 entry = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
-            if isinstance(entry, dict) and "event" in entry:
+            if not isinstance(entry, dict) or not isinstance(entry.get("event"), str):
+                continue
+            if entry.get("v", JOURNAL_VERSION) != JOURNAL_VERSION:
+                raise ResultError(
+                    f"{path} has version {entry['v']!r}; this benchhub reads version {JOURNAL_VERSION}",
+                    hint="use the benchhub that wrote it",
+                )
+            if isinstance(entry.get("t"), int | float):
                 yield entry

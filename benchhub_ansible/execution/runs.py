@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchhub_ansible.errors import UsageError
+from benchhub_ansible.errors import ResultError, UsageError
 from benchhub_ansible.execution.folder import RunFolder
 from benchhub_ansible.execution.journal import Event, read_journal
 from benchhub_ansible.values import slug
@@ -71,5 +72,12 @@ def lost_runs(runs_dir: Path) -> Iterator[RunFolder]:
     """The runs whose controller died before their end: what ``benchhub recover`` is for."""
     for folder in list_runs(runs_dir):
         # A result is written last, so most runs are passed over without reading their journal.
-        if not folder.result.exists() and folder.journal.exists() and state(folder) == "lost":
-            yield folder
+        with contextlib.suppress(ResultError):  # one that cannot be read must not hide the others, or stop a new run
+            if not folder.result.exists() and folder.journal.exists() and state(folder) == "lost":
+                yield folder
+
+
+def not_cleaned(folder: RunFolder) -> tuple[str, ...]:
+    """The slots where the last teardown of a run may have left something."""
+    ends = [event for event in read_journal(folder.journal) if event["event"] == "teardown-end"]
+    return tuple(ends[-1].get("not_cleaned", ())) if ends else ()

@@ -17,6 +17,8 @@ UNKNOWN = "-"
 #: What Markdown (and GitHub, which links bare addresses and names) could take for more than text inside a line.
 _MARKDOWN = re.compile(r"[\\`*{}\[\]<>#!|~&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.")
 
+#: Seconds that nothing lasts: a damaged journal said so.
+_LONGEST = 1e10
 #: Characters of an output's line that are looked at.
 _LINE_LIMIT = 2000
 _BLANK = str.maketrans("\n\t", "  ")
@@ -67,7 +69,9 @@ def number(value: float | None, unit: str | None = None) -> str:
 
 def seconds(value: float | None) -> str:
     """``1m30s``, ``250ms``; a dash when it is not known."""
-    return UNKNOWN if value is None else format_duration(round(value, 3 if value < 10 else 1))
+    if value is None or not 0 <= value < _LONGEST:
+        return UNKNOWN
+    return format_duration(round(value, 3 if value < 10 else 1))
 
 
 def milliseconds(value: float | None) -> str:

@@ -13,6 +13,8 @@ from benchhub_ansible.results.build import build_result
 from benchhub_ansible.results.model import RESULT_VERSION, Result, result_to_data
 
 FILE_NAME = "result.json"
+#: What everybody asks of a result; a file without it is not one that was written here.
+_NEEDED = frozenset({"run_id", "job", "verdict", "summaries"})
 
 
 def write_result(result: Result, folder: Path) -> Path:
@@ -47,7 +49,7 @@ def result_data(folder: Path) -> dict[str, Any]:
         data = json.loads((folder / FILE_NAME).read_bytes())
     except (OSError, ValueError, RecursionError):
         data = None
-    if isinstance(data, dict) and data.get("version") == RESULT_VERSION:
+    if isinstance(data, dict) and data.get("version") == RESULT_VERSION and data.keys() >= _NEEDED:
         return data
     built: dict[str, Any] = json.loads(result_text(build_result(folder)))
     return built
