@@ -262,7 +262,7 @@ class _Session:
         allocation = scheduler.acquire(
             request,
             run_id=self._folder.run_id,
-            progress=self._notice,
+            progress=self._waits,
             cancelled=lambda: self.control.wants_end,
         )
         try:
@@ -272,6 +272,10 @@ class _Session:
             self._road.release(scheduler, allocation)
             raise
         return allocation
+
+    def _waits(self, text: str) -> None:
+        self._journal.write("waiting", text=text)
+        self._notice(text)
 
     def _write_inventory(self, allocation: Allocation, job_dir: Path) -> None:
         content = inventory(

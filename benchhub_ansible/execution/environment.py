@@ -9,6 +9,8 @@ from pathlib import Path
 
 #: What programs need to work at all; everything else of the user's environment stays out of the run folder.
 _PASSED = ("HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TERM")
+#: Which Slurm cluster srun is to speak to; other SLURM_* variables are those of a Slurm job we may be in.
+_PASSED_FOR_SRUN = ("SLURM_CONF", "SLURM_CLUSTERS")
 _PASSED_FOR_SSH = ("SSH_AUTH_SOCK", "KRB5CCNAME", "XDG_RUNTIME_DIR")
 
 #: Options of the user's own ansible.cfg that say how to reach nodes; the project's ansible.cfg would hide them.
@@ -28,7 +30,7 @@ def ansible_environment(
     environ: Mapping[str, str], *, run_id: str, control_path_dir: str, passed: Sequence[str] = (), cwd: Path
 ) -> dict[str, str]:
     """The whole environment of ansible-playbook. ``passed``: names, or prefixes ending in ``*``, to pass as well."""
-    kept = {name: environ[name] for name in (*_PASSED, *_PASSED_FOR_SSH) if name in environ}
+    kept = {name: environ[name] for name in (*_PASSED, *_PASSED_FOR_SSH, *_PASSED_FOR_SRUN) if name in environ}
     kept.update({name: value for name, value in environ.items() if _is_passed(name, passed)})
     kept.update(_connection_options(environ, cwd))
     path = environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")

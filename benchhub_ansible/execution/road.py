@@ -151,10 +151,11 @@ class Road:
         facts = self.facts
         if self._control.reason is not None:
             return self._ending_on_request(self._control.reason)
+        loss = self._control.loss
+        if loss is not None and (facts.unreachable or facts.failures or not facts.stages_ended):
+            # Ansible noticed first; the scheduler knows why
+            return Ending(status="failed", exit_code=loss.exit_code, reason=loss.reason)
         if facts.unreachable:
-            loss = self._control.loss
-            if loss is not None:  # Ansible noticed first; the scheduler knows why
-                return Ending(status="failed", exit_code=loss.exit_code, reason=loss.reason)
             who = ", ".join(sorted(facts.unreachable))
             return Ending(status="failed", exit_code=ExitCode.NODES, reason=f"could not be reached: {who}")
         if facts.failures:

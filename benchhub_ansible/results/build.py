@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from benchhub_ansible.results import fields
 from benchhub_ansible.results.failures import failures
@@ -46,6 +47,7 @@ def from_record(record: RunRecord) -> Result:
         versions=fields.scalars(begin.get("versions")),
         where=where,
         scheduler=fields.text(allocation.get("scheduler")) or (where.split(":")[0] if where else None),
+        allocation=_allocation(allocation),
         started=min(times, default=None),
         ended=None if record.running else max(times, default=None),
         verdict=verdict(record, stages, found, failed),
@@ -74,9 +76,18 @@ def _job(record: RunRecord) -> JobInfo:
     )
 
 
+def _allocation(allocation: Mapping[str, Any]) -> dict[str, str | float | int | bool | None]:
+    """Its id and the facts the scheduler tells of it; empty when there was none."""
+    return {"id": fields.text(allocation.get("id")), **fields.scalars(allocation.get("facts"))} if allocation else {}
+
+
 def _nodes(record: RunRecord) -> Iterator[Node]:
     allocation = fields.mapping(record.first("acquired").get("allocation"))
     allocated = [fields.mapping(node) for node in fields.sequence(allocation.get("nodes"))]
+    known = {
+        fields.text(node.get("slot")): {"host": fields.text(node.get("host")), **fields.scalars(node.get("facts"))}
+        for node in allocated
+    }
     addresses = {fields.text(node.get("slot")): fields.text(node.get("address")) for node in allocated}
     facts = {slot: fields.scalars(told["facts"]) for _, slot, told in record.slot_results() if told.get("facts")}
     clocks = record.clocks()
@@ -86,7 +97,7 @@ def _nodes(record: RunRecord) -> Iterator[Node]:
             node=slot.node,
             type=slot.type,
             address=addresses.get(slot.name),
-            facts=facts.get(slot.name, {}),
+            facts={**known.get(slot.name, {}), **facts.get(slot.name, {})},
             clock=clocks.get(slot.name, Clock()),
         )
 

@@ -229,6 +229,7 @@ class Result:
     versions: Mapping[str, str | float | int | bool | None]
     where: str | None
     scheduler: str | None
+    allocation: Mapping[str, str | float | int | bool | None]  # its id, and what the scheduler tells of it
     started: float | None
     ended: float | None
     verdict: Verdict

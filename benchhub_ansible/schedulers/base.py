@@ -21,6 +21,9 @@ Progress = Callable[[str], None]
 #: Whether the user has asked for the end: an ``acquire`` that waits asks often and raises SchedulerError.
 Cancelled = Callable[[], bool]
 
+#: Single values by name.
+Facts = Mapping[str, str | float | bool | None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -50,6 +53,7 @@ class AllocatedNode:
     host: str
     address: str
     vars: Mapping[str, Any] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)  # what the scheduler knows of the machine, for the result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,7 @@ class Allocation:
     expires: float | None = None
     owned: bool = False  # there is something to give back
     data: Mapping[str, Any] = field(default_factory=dict)  # what release and recover need; JSON, no secrets
+    facts: Facts = field(default_factory=dict)  # what to know of it afterwards, for the result
     inventory_source: str | None = None  # absolute path of the user's inventory, whose variables stay there
 
     def as_data(self) -> dict[str, Any]:
@@ -148,7 +153,8 @@ class Scheduler(Protocol):
     def keep(self, allocation: Allocation, lost: Lost) -> AbstractContextManager[None]:
         """While entered, renews the right to the nodes and calls ``lost`` when it has ended all the same.
 
-        It is entered right after ``acquire`` and left before ``release``. Neither entering nor leaving waits.
+        It is entered right after ``acquire`` and left before ``release``. Entering does not wait; leaving
+        asks once more at most, so that nodes which could not be reached are told as lost when they are.
         """
         ...
 

@@ -81,6 +81,7 @@ def result(hostile: str, *, many: int = 1) -> Result:
         versions={hostile: hostile},
         where=hostile,
         scheduler=None,
+        allocation={hostile: hostile},
         started=1e9,
         ended=1e9 + 5,
         nodes=tuple(

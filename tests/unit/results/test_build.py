@@ -62,7 +62,12 @@ def test_success_has_everything(new_run: NewRun) -> None:
     }
     assert [(a.metric, a.value) for a in result.aggregates] == [("tps", 1900.5)]
     node = result.nodes[1]
-    assert (node.slot, node.address, node.facts, node.clock.offset) == ("loader-1", "10.0.0.1", {"cores": 2}, 0.5)
+    assert (node.slot, node.address, node.facts, node.clock.offset) == (
+        "loader-1",
+        "10.0.0.1",
+        {"host": "h1", "cores": 2},
+        0.5,
+    )
     step = result.stages[0].steps[0]
     assert (step.name, step.slot, step.exit_code, step.attempts) == ("fetch kv", "loader-1", 0, 1)
     assert step.stdout == "collected/loader-1/units/install/01.out"

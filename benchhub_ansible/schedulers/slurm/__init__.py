@@ -1,0 +1,1 @@
+"""The scheduler ``slurm``: nodes of a Slurm cluster, one allocation for a whole request."""
