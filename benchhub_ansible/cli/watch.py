@@ -38,6 +38,30 @@ def told(message: object) -> str:
     return "\n".join(plain(without_colours(line), limit=500) for line in str(message).splitlines())
 
 
+class _Failures:
+    """What to say of events that tell of a failure: a node that cannot be reached is told of once."""
+
+    def __init__(self) -> None:
+        self._unreachable: set[str] = set()
+
+    def text(self, entry: Mapping[str, Any]) -> str | None:
+        """The words, or None when there is nothing, or nothing new, to say."""
+        if entry["event"] not in ("action", "ansible-task") or not (entry.get("failed") or entry.get("status") in _BAD):
+            return None
+        hosts = entry.get("hosts")
+        found = hosts if isinstance(hosts, Mapping) else {str(entry.get("host")): entry}
+        gone = {
+            slot for slot, said in found.items() if isinstance(said, Mapping) and said.get("status") == "unreachable"
+        }
+        again = gone & self._unreachable
+        self._unreachable |= gone
+        if again and again == found.keys():
+            return None
+        lines = told(entry.get("msg")).splitlines()
+        kept = [line for line in lines if not any(line.startswith(f"{slot}: ") for slot in again)]
+        return f"failed: {entry.get('task')}: " + "\n".join(kept) if kept or not lines else None
+
+
 class PlainWatch:
     """One line an event that matters; nothing is ever redrawn and there are no colours."""
 
@@ -46,6 +70,7 @@ class PlainWatch:
         self._begun = time.time()
         self._titles: dict[str, str] = {}
         self._stage_begun: dict[str, float] = {}
+        self._failures = _Failures()
 
     def __enter__(self) -> Self:
         return self
@@ -74,8 +99,8 @@ class PlainWatch:
         elif name == "stage-end":
             took = entry["t"] - self._stage_begun.get(str(entry["stage"]), entry["t"])
             self._say(f"stage {title}: {entry['status']} after {took:.1f} s")
-        elif name in ("action", "ansible-task") and (entry.get("failed") or entry.get("status") in _BAD):
-            self._say(f"failed: {entry.get('task')}: {told(entry.get('msg'))}")
+        elif failure := self._failures.text(entry):
+            self._say(failure)
         elif name == "stop-asked":
             self._say(_REASONS.get(str(entry["reason"]), str(entry["reason"])))
         elif name == "teardown-begin":
@@ -106,6 +131,7 @@ class LiveWatch:
         self._begun = time.time()
         self._run_id = ""
         self._waiting = ""
+        self._failures = _Failures()
         self._live = Live(
             console=console,
             get_renderable=self._render,
@@ -138,8 +164,8 @@ class LiveWatch:
             self._board.feed(entry)
         if entry["event"] in ("stage-begin", "stage-end"):
             self._waiting = ""
-        if entry["event"] in ("action", "ansible-task") and (entry.get("failed") or entry.get("status") in _BAD):
-            self._say(f"failed: {entry.get('task')}: {told(entry.get('msg'))}", style="red")
+        if failure := self._failures.text(entry):
+            self._say(failure, style="red")
         if entry["event"] == "stop-asked":
             self._say(_REASONS.get(str(entry["reason"]), str(entry["reason"])), style="yellow")
 

@@ -37,14 +37,14 @@ class ConsoleReport:
             legacy_windows=False,
         )
         _head(console, result)
-        _metrics(console, result)
-        _summaries(console, result)
-        _stages(console, result)
-        _services(console, result)
         for failure in result.failures[:5]:
             _failure(console, failure)
         if len(result.failures) > 5:
             console.print(f"… and {len(result.failures) - 5} more failures; see report.md")
+        _metrics(console, result)
+        _summaries(console, result)
+        _stages(console, result)
+        _services(console, result)
         for warning in result.warnings[:ROWS]:
             console.print(Text(f"warning: {text.plain(warning)}", style="yellow"))
         lines = out.getvalue().splitlines()

@@ -19,9 +19,10 @@ class MarkdownReport:
         """Sections in the order in which one asks: did it work, what came out, can it be trusted, where is the rest."""
         blocks = [
             *_head(result),
+            *_failures(result),
+            *_warnings(result),
             *_metrics(result),
             *_summaries(result),
-            *_failures(result),
             *_starts(result),
             *_stages(result),
             *_services(result),
@@ -59,6 +60,9 @@ def _head(result: Result) -> Iterator[str]:
         ("versions", text.escaped(_listed(result.versions))),
     ]
     yield from _table(("", ""), rows)
+
+
+def _warnings(result: Result) -> Iterator[str]:
     if result.warnings:
         yield "\n".join(f"- Warning: {text.escaped(warning)}" for warning in result.warnings[:ROWS])
 

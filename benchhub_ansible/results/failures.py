@@ -51,7 +51,16 @@ def failures(
     stopped = fields.number(record.first("stop-asked").get("t"))
     if stopped is not None:
         found = [failure for failure in found if failure.time is not None and failure.time < stopped]
-    return tuple(sorted(found, key=lambda failure: (failure.time is None, failure.time or 0.0)))
+    found.sort(key=lambda failure: (failure.time is None, failure.time or 0.0))
+    return tuple(failure for failure in found if failure is found[0] or not _by_teardown(record, plan, failure))
+
+
+def _by_teardown(record: RunRecord, plan: Plan, failure: Failure) -> bool:
+    """Whether a step of a stage failed when everything was being ended already, because something else had failed."""
+    begun = fields.number(record.first("teardown-begin").get("t"))
+    if begun is None or failure.time is None or failure.kind not in ("step", "ansible"):
+        return False
+    return failure.time > begun and failure.stage not in {stage.id for stage in plan.cleanup}
 
 
 def _stage_failures(record: RunRecord, plan: Plan, stage: PlannedStage, run: StageRun) -> Iterator[Failure]:
@@ -188,11 +197,14 @@ def _node_failures(record: RunRecord) -> Iterator[Failure]:
         if event.get("op") in ("check", "wait_for") and not unreachable:
             continue  # a ready check that did not pass is the service's failure, or told by the task that waited
         error = fields.text(told.get("error")) or fields.text(event.get("msg")) or "no reason given"
-        if (slot, error) not in seen:
-            seen.add((slot, error))
+        if unreachable:
+            error = f"cannot be reached: {error.removeprefix('cannot be reached: ')}"
+        known = (slot, "unreachable" if unreachable else error)  # whoever asks next will not reach it either
+        if known not in seen:
+            seen.add(known)
             yield Failure(
                 kind="node",
-                message=f"{slot}: {'cannot be reached: ' if unreachable else ''}{error}",
+                message=f"{slot}: {error}",
                 slot=slot,
                 last_lines=(),
                 time=fields.number(event.get("t")),

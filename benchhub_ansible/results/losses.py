@@ -41,7 +41,9 @@ def _of_slot(slot: str, told: Mapping[str, Any], wanted: Mapping[re.Pattern[str]
             if regex.fullmatch(pattern):
                 yield f"{slot}: not collected: nothing matched {pattern!r}, which task {task!r} names"
                 break
-    if told.get("status") != "ok":
+    if told.get("status") == "unreachable":
+        yield f"{slot}: not collected: the node could not be reached"
+    elif told.get("status") != "ok":
         yield f"{slot}: not collected: {fields.text(told.get('error')) or 'the node did not answer'}"
 
 

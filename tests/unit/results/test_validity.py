@@ -119,3 +119,29 @@ def test_services_of_an_earlier_turn_are_none_of_a_later_one(new_run: NewRun) ->
     run.load()
     run.end()
     assert build_result(run.path).verdict.status == "success"
+
+
+def test_what_fails_because_everything_is_being_ended_is_no_second_failure(new_run: NewRun) -> None:
+    run = new_run()
+    run.acquire()
+    run.install()
+    run.service()
+    run.stage("load", "failed", at=20)
+    run.collect("loader-1", "load", unit_status(1, T0 + 20.5, failed=1))  # ends at T0 + 21
+    run.collect("loader-2", "load", unit_status(1, T0 + 23, failed=1))  # at T0 + 24, when teardown has begun
+    run.time = T0 + 22.5
+    run.event("teardown-begin")
+    run.collect("db", "tidy", unit_status(1, T0 + 65, failed=1))
+    run.time = T0 + 70
+    run.event("teardown-end")
+    result = build_result(run.path)
+    assert [(failure.slot, failure.stage) for failure in result.failures] == [("loader-1", "load"), ("db", "tidy")]
+
+
+def test_a_node_that_cannot_be_reached_is_told_once(new_run: NewRun) -> None:
+    run = new_run()
+    for words in ("cannot be reached: no route", "cannot be reached: timed out", "refused"):
+        run.event("action", op="finish", failed=True, hosts={"db": {"status": "unreachable", "error": words}})
+    result = build_result(run.path)
+    assert [failure.message for failure in result.failures] == ["db: cannot be reached: no route"]
+    assert set(result.warnings) == {"db: not collected: the node could not be reached"}
