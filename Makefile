@@ -7,14 +7,14 @@ BIN := $(VENV)/bin
 WORKERS ?= 4
 COVERED := job plan playbook results
 
-.PHONY: demo test fast coverage lint setup check-python bench clean
+.PHONY: demo test fast coverage lint packages setup check-python bench clean
 
 demo: setup  ## set up and run the quickstart on this machine
 	"$(BIN)/benchhub" run examples/quickstart/job.yml
 
 # What fails beside other tests gets one more try, alone and told: a machine that is too busy is no defect of the
 # program. What fails twice is one.
-test: setup-dev  ## set up and pass all tests
+test: setup-dev packages  ## set up and pass all tests
 	@"$(BIN)/python" -m pytest -n $(WORKERS) --dist worksteal || { code=$$?; [ $$code -eq 1 ] || exit $$code; \
 	  echo "make test: the tests that failed beside others are tried once more, alone" >&2; \
 	  "$(BIN)/python" -m pytest --last-failed --last-failed-no-failures none; }
@@ -31,6 +31,9 @@ lint: setup-dev  ## formatting, lint, types, layers
 	"$(BIN)/ruff" check .
 	"$(BIN)/mypy"
 	"$(BIN)/lint-imports"
+
+packages:  ## the Debian packages that the tests need; only root installs them
+	@sh tests/packages.sh
 
 setup: check-python $(VENV)/.installed
 
