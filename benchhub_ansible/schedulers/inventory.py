@@ -28,6 +28,7 @@ from benchhub_ansible.schedulers.base import (
     Progress,
     Request,
 )
+from benchhub_ansible.schedulers.matching import Matching, Shortage
 from benchhub_ansible.values import parse_size
 
 #: A dynamic inventory that asks a cloud may take long, but not for ever.
@@ -63,7 +64,7 @@ def inventory_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 class InventoryScheduler(Lender):
-    """Gives hosts of an Ansible inventory: a slot of type T takes the next unused host of group T, in its order."""
+    """Gives hosts of an Ansible inventory: a slot of type T takes a host of group T, in its order where it can."""
 
     name = "inventory"
     immediate = True
@@ -136,24 +137,35 @@ class InventoryScheduler(Lender):
         )
 
     def _assign(self, request: Request) -> list[tuple[Slot, str]]:
-        """A host for every slot, or one SchedulerError that tells of every group with too few."""
-        used: set[str] = set()
-        assigned: list[tuple[Slot, str]] = []
-        missing: dict[str, None] = {}
-        for slot in request.slots:
-            wanted = request.node(slot)
-            fitting = (h for h in self._hosts(slot.type) if h not in used and self._fits(h, wanted))
-            host = next(fitting, None)
-            if host is None:
-                missing[slot.type] = None
-            else:
-                used.add(host)
-                assigned.append((slot, host))
-        if missing:
-            raise SchedulerError(*(self._too_few(group, request) for group in missing), hint=self._hint())
-        return assigned
+        """A host for every slot, or one SchedulerError that tells of every group with too few.
 
-    def _too_few(self, group: str, request: Request) -> str:
+        A host of several groups plays where it is needed: whenever there is an assignment, one is found.
+        """
+        fitting = {
+            node.name: tuple(host for host in self._hosts(node.type) if self._fits(host, node))
+            for node in request.nodes
+        }
+        matching = Matching()
+        for slot in request.slots:
+            matching.add(fitting[slot.node])
+        shortages = matching.shortages()
+        if shortages:
+            told = dict.fromkeys(self._too_few(short, request) for short in shortages)
+            raise SchedulerError(*told, hint=self._hint())
+        return [(slot, matching.machine[number]) for number, slot in enumerate(request.slots)]
+
+    def _too_few(self, short: Shortage, request: Request) -> str:
+        groups = list(dict.fromkeys(request.slots[number].type for number in short.slots))
+        if len(groups) == 1:
+            return self._too_few_of(groups[0], request)
+        counts = [f"{sum(request.slots[n].type == group for n in short.slots)} of group {group!r}" for group in groups]
+        plural = "host is" if len(short.machines) == 1 else "hosts are"
+        return (
+            f"{self._path}: the job needs {len(short.slots)} hosts, {' and '.join(counts)}, and only"
+            f" {len(short.machines)} {plural} in these groups: {', '.join(short.machines[:5])}"
+        )
+
+    def _too_few_of(self, group: str, request: Request) -> str:
         wanted = sum(slot.type == group for slot in request.slots)
         plural = "host" if wanted == 1 else "hosts"
         if group not in self._groups():

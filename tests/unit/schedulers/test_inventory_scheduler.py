@@ -52,6 +52,21 @@ def test_a_host_in_two_groups_plays_one_slot(tmp_path: Path) -> None:
     assert [node.host for node in allocation.nodes] == ["h1", "h2"]
 
 
+def test_a_host_of_several_groups_plays_where_it_is_needed(tmp_path: Path) -> None:
+    text = "[loader]\nboth\nl1\n[database]\nboth\n[monitor]\nl1\nm1\n"
+    scheduler = _scheduler(tmp_path, text, "hosts.ini")
+    allocation = SchedulerContract.acquire(scheduler, request_of(loader=1, database=1, monitor=1))
+    assert [node.host for node in allocation.nodes] == ["l1", "both", "m1"]
+
+
+def test_groups_that_share_too_few_hosts_are_named_together(tmp_path: Path) -> None:
+    scheduler = _scheduler(tmp_path, "[loader]\nh1\nh2\n[database]\nh1\nh2\n", "hosts.ini")
+    with pytest.raises(SchedulerError) as caught:
+        scheduler.check(request_of(loader=2, database=1))
+    told = "the job needs 3 hosts, 2 of group 'loader' and 1 of group 'database', and only 2 hosts are in these groups"
+    assert told in str(caught.value)
+
+
 def test_children_count_as_hosts_of_a_group(tmp_path: Path) -> None:
     scheduler = _scheduler(tmp_path, "[rack1]\nh1\n[rack2]\nh2\n[loader:children]\nrack1\nrack2\n", "hosts.ini")
     assert len(SchedulerContract.acquire(scheduler, request_of(loader=2)).nodes) == 2
