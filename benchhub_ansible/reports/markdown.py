@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from benchhub_ansible.reports import text
-from benchhub_ansible.results.model import Failure, Result, StageRun
+from benchhub_ansible.results.model import Failure, Node, Result, StageRun
 
 #: Rows and slots beyond these are counted, not shown: a report is read by people, result.json holds all.
 ROWS = 200
 COLUMNS = 12
+#: Facts of a node that only programs ask for.
+_FOR_PROGRAMS = ("boot_id", "uid")
 
 
 class MarkdownReport:
@@ -214,6 +216,15 @@ def _services(result: Result) -> Iterator[str]:
     yield from _table(("service", "node", "state", "ready after", "exit code", "log"), rows)
 
 
+def _facts(node: Node) -> dict[str, object]:
+    """What is known of a node and tells a person something."""
+    known: dict[str, object] = {k: v for k, v in node.facts.items() if v is not None and k not in _FOR_PROGRAMS}
+    memory = known.get("memory")
+    if isinstance(memory, int):
+        known["memory"] = f"{memory / 2**30:.3g} GiB"
+    return known
+
+
 def _nodes(result: Result) -> Iterator[str]:
     if not result.nodes:
         return
@@ -223,7 +234,7 @@ def _nodes(result: Result) -> Iterator[str]:
             text.escaped(node.slot),
             text.escaped(node.type),
             text.escaped(node.address or text.UNKNOWN),
-            text.escaped(_listed(node.facts), limit=400),
+            text.escaped(_listed(_facts(node)), limit=600),
             f"{text.milliseconds(node.clock.offset)} ± {text.milliseconds(node.clock.uncertainty)}",
         )
         for node in result.nodes

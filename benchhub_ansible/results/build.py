@@ -10,7 +10,8 @@ from benchhub_ansible.results import fields
 from benchhub_ansible.results.failures import failures
 from benchhub_ansible.results.folder import read_record
 from benchhub_ansible.results.losses import losses
-from benchhub_ansible.results.model import Clock, JobInfo, Node, Result, StageRun
+from benchhub_ansible.results.model import JobInfo, Result, StageRun
+from benchhub_ansible.results.nodes import node_warnings, nodes
 from benchhub_ansible.results.record import Ending, RunRecord
 from benchhub_ansible.results.samples import aggregates, samples, summaries
 from benchhub_ansible.results.services import services
@@ -40,6 +41,7 @@ def from_record(record: RunRecord) -> Result:
     failed = failures(record, plan, stages, running) if plan else ()
     where = fields.text(begin.get("where"))
     times = [time for event in record.events if (time := fields.number(event.get("t"))) is not None]
+    played = nodes(record)
     return Result(
         run_id=record.run_id,
         job=_job(record),
@@ -51,14 +53,19 @@ def from_record(record: RunRecord) -> Result:
         started=min(times, default=None),
         ended=None if record.running else max(times, default=None),
         verdict=verdict(record, stages, found, failed),
-        nodes=tuple(_nodes(record)),
+        nodes=played,
         stages=stages,
         services=running,
         samples=found,
         aggregates=totals,
         summaries=summaries(plan, found, totals) if plan else (),
         failures=failed,
-        warnings=(*record.problems, *_warnings(stages), *(losses(record, plan, stages) if plan else ())),
+        warnings=(
+            *record.problems,
+            *_warnings(stages),
+            *node_warnings(played),
+            *(losses(record, plan, stages) if plan else ()),
+        ),
     )
 
 
@@ -79,27 +86,6 @@ def _job(record: RunRecord) -> JobInfo:
 def _allocation(allocation: Mapping[str, Any]) -> dict[str, str | float | int | bool | None]:
     """Its id and the facts the scheduler tells of it; empty when there was none."""
     return {"id": fields.text(allocation.get("id")), **fields.scalars(allocation.get("facts"))} if allocation else {}
-
-
-def _nodes(record: RunRecord) -> Iterator[Node]:
-    allocation = fields.mapping(record.first("acquired").get("allocation"))
-    allocated = [fields.mapping(node) for node in fields.sequence(allocation.get("nodes"))]
-    known = {
-        fields.text(node.get("slot")): {"host": fields.text(node.get("host")), **fields.scalars(node.get("facts"))}
-        for node in allocated
-    }
-    addresses = {fields.text(node.get("slot")): fields.text(node.get("address")) for node in allocated}
-    facts = {slot: fields.scalars(told["facts"]) for _, slot, told in record.slot_results() if told.get("facts")}
-    clocks = record.clocks()
-    for slot in record.plan.slots if record.plan else ():
-        yield Node(
-            slot=slot.name,
-            node=slot.node,
-            type=slot.type,
-            address=addresses.get(slot.name),
-            facts={**known.get(slot.name, {}), **facts.get(slot.name, {})},
-            clock=clocks.get(slot.name, Clock()),
-        )
 
 
 def _warnings(stages: tuple[StageRun, ...]) -> Iterator[str]:

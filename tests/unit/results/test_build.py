@@ -707,3 +707,16 @@ def test_write_result_where_it_cannot(new_run: NewRun, tmp_path: Path) -> None:
     with pytest.raises(ResultError, match="cannot be written"):
         write_result(result, tmp_path / "there")
     assert [p.name for p in (tmp_path / "there").iterdir()] == ["result.json"]
+
+
+def test_what_else_was_at_work_is_a_warning_once_a_machine(new_run: NewRun) -> None:
+    run = new_run()
+    busy = {"boot_id": "b1", "busy": "java (4711)", "governor": "performance"}
+    slots = ("db", "loader-1", "loader-2")
+    slow = {"boot_id": "b2", "busy": None, "governor": "powersave"}
+    hosts = {slot: {"status": "ok", "facts": facts} for slot, facts in zip(slots, (busy, busy, slow), strict=True)}
+    run.event("action", task="prepare", op="prepare", hosts=hosts)
+    assert list(result_of(run.path).warnings) == [
+        "something else kept db, loader-1 busy as the run began: java (4711)",
+        "the CPU governor of loader-2 is powersave: the clock of its cores may be slow and change",
+    ]
