@@ -94,16 +94,12 @@ class Waiter(Ask):
 
 @dataclass(frozen=True, kw_only=True)
 class Glance:
-    """What a waiting run sees: its position among all that wait (or did a moment ago), and the leases."""
+    """What a waiting run sees: its position among all that wait (or did a moment ago), the leases, is it its turn."""
 
     position: int
     waiting: int
     leases: tuple[Lease, ...]
-
-    @property
-    def taken(self) -> frozenset[str]:
-        """The machines that are leased."""
-        return frozenset(machine for lease in self.leases for machine in lease.machines)
+    turn: bool
 
 
 class LeaseBook:
@@ -162,16 +158,21 @@ class LeaseBook:
             now = time.time()
             return _leases(cursor, now), _queue(cursor, now)
 
-    def glance(self, run_id: str) -> Glance | None:
-        """Where a waiting run stands, cheaply; None when it is not in the queue."""
+    def glance(self, run_id: str, machines: frozenset[str]) -> Glance | None:
+        """Where a waiting run stands, and whether it is its turn on these machines; None when it is not in the queue.
+
+        Nothing is written, so that the many who wait are in nobody's way.
+        """
         with self._reading() as cursor:
-            leases = _leases(cursor, time.time())
-            row = cursor.execute(
-                "SELECT (SELECT count(*) FROM waiting w WHERE w.ticket <= own.ticket) AS position,"
-                " (SELECT count(*) FROM waiting) AS waiting FROM waiting own WHERE run_id = ?",
-                (run_id,),
-            ).fetchone()
-        return None if row is None else Glance(**row, leases=leases)
+            now = time.time()
+            own = next(_waiters(cursor, "run_id = ?", run_id), None)
+            if own is None:
+                return None
+            leases = _leases(cursor, now)
+            counts = "SELECT count(*) AS waiting, total(ticket <= ?) AS position FROM waiting"
+            row = cursor.execute(counts, (own.ticket,)).fetchone()
+            turn = _chosen(cursor, own, leases, machines, now) is not None
+        return Glance(position=int(row["position"]), waiting=row["waiting"], leases=leases, turn=turn)
 
     def good_until(self, run_id: str) -> float | None:
         """Until when the lease of a run is good; None when it has none."""
@@ -191,9 +192,8 @@ class LeaseBook:
 
     def enter(self, run_id: str, *, holder: str, needs: str, fitting: tuple[tuple[str, ...], ...]) -> None:
         """Puts a run of this process at the end of the queue."""
-        now = time.time()
         with self._writing() as cursor:
-            _forget(cursor, now)
+            now = time.time()
             if cursor.execute("SELECT 1 FROM lease WHERE run_id = ?", (run_id,)).fetchone():
                 raise SchedulerError(f"run {run_id} has a lease already", hint=f"benchhub nodes release {run_id}")
             cursor.execute(
@@ -213,14 +213,13 @@ class LeaseBook:
 
         ``length``: seconds a renewal is good for. ``limit``: seconds the run may take.
         """
-        now = time.time()
         with self._writing() as cursor:
+            now = time.time()
             _forget(cursor, now)
-            queue, taken = _queue(cursor, now), {m for lease in _leases(cursor, now) for m in lease.machines}
-            chosen = machines_for(run_id, queue, machines - taken)
-            if chosen is None:
+            waiter = next(_waiters(cursor, "run_id = ?", run_id), None)
+            chosen = _chosen(cursor, waiter, _leases(cursor, now), machines, now) if waiter else None
+            if waiter is None or chosen is None:
                 return None
-            waiter = next(waiter for waiter in queue if waiter.run_id == run_id)
             cursor.execute("DELETE FROM waiting WHERE run_id = ?", (run_id,))
             cursor.execute(
                 "INSERT INTO lease (run_id, holder, process, ticket, granted, length, expires, latest)"
@@ -234,8 +233,8 @@ class LeaseBook:
 
     def renew(self, run_id: str) -> float | None:
         """Until when the lease is good now; None when it has ended. A lease that was extended is not shortened."""
-        now = time.time()
         with self._writing() as cursor:
+            now = time.time()
             cursor.execute(
                 "UPDATE lease SET expires = max(expires, ? + length) WHERE run_id = ? AND expires > ?",
                 (now, run_id, now),
@@ -254,8 +253,8 @@ class LeaseBook:
 
     def end(self, run_id: str, how: str) -> bool:
         """Ends the lease of a run and its place in the queue; whether there was any."""
-        now = time.time()
         with self._writing() as cursor:
+            now = time.time()
             _forget(cursor, now)
             return _end(cursor, run_id, how=how, now=now)
 
@@ -336,14 +335,28 @@ def _lease_of(cursor: sqlite3.Cursor, run_id: str, now: float) -> Lease | None:
     return next((lease for lease in _leases(cursor, now) if lease.run_id == run_id), None)
 
 
-def _waiters(cursor: sqlite3.Cursor) -> Iterator[Waiter]:
-    for row in cursor.execute("SELECT * FROM waiting ORDER BY ticket").fetchall():
+def _waiters(cursor: sqlite3.Cursor, condition: str = "true", *values: object) -> Iterator[Waiter]:
+    """Those in the queue for whom a condition holds, the next one first, alive or not; read one by one."""
+    rows = cursor.connection.execute(
+        f"SELECT * FROM waiting WHERE {condition} ORDER BY ticket",  # noqa: S608 - ours, from this file
+        values,
+    )
+    for row in rows:
         fitting = tuple(tuple(machines) for machines in json.loads(row["fitting"]))
         yield Waiter(**{**row, "fitting": fitting})
 
 
 def _queue(cursor: sqlite3.Cursor, now: float) -> tuple[Waiter, ...]:
     return tuple(waiter for waiter in _waiters(cursor) if waiter.alive(now))
+
+
+def _chosen(
+    cursor: sqlite3.Cursor, own: Waiter, leases: tuple[Lease, ...], machines: frozenset[str], now: float
+) -> tuple[str, ...] | None:
+    """The machines for a waiter, if it is its turn."""
+    free = machines - {machine for lease in leases for machine in lease.machines}
+    ahead = (waiter for waiter in _waiters(cursor, "ticket < ?", own.ticket) if waiter.alive(now))
+    return machines_for(own, ahead, free)
 
 
 def _forget(cursor: sqlite3.Cursor, now: float) -> None:

@@ -30,7 +30,7 @@ from benchhub_ansible.schedulers.matching import Matching, Shortage
 from benchhub_ansible.schedulers.pool.lab import Lab, Machine, read_lab
 from benchhub_ansible.schedulers.pool.leases import Glance, Lease, LeaseBook, Waiter
 from benchhub_ansible.schedulers.pool.renewal import Renewal
-from benchhub_ansible.schedulers.pool.turns import Ask, can_be_served
+from benchhub_ansible.schedulers.pool.turns import Ask
 from benchhub_ansible.schedulers.pool.words import SHOWN, clock, described, node_state, user, why
 from benchhub_ansible.schedulers.where import parse_options
 from benchhub_ansible.values import format_duration, parse_duration
@@ -204,10 +204,10 @@ class _Turn:
         """The lease, when it is there; SchedulerError when the user or the limit ends the wait."""
         began = seen = time.monotonic()
         while True:
-            glance = self._book.glance(self._ask.run_id)
+            glance = self._book.glance(self._ask.run_id, self._machines)
             if glance is None:
                 raise self._expelled()
-            if can_be_served(self._ask, self._machines - glance.taken):
+            if glance.turn:
                 lease = self._book.grant(self._ask.run_id, self._machines, length=length, limit=run_limit)
                 if lease is not None:
                     return lease

@@ -8,7 +8,7 @@ whatever machines become free afterwards, they can be served as if it had not be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -23,20 +23,23 @@ class Ask:
     fitting: tuple[Fitting, ...]
 
 
-def machines_for(run_id: str, queue: Sequence[Ask], free: AbstractSet[str]) -> tuple[str, ...] | None:
-    """A free machine for every slot of a waiting run, in order; None while it has to wait."""
-    own = next((ask for ask in queue if ask.run_id == run_id), None)
-    if own is None or not can_be_served(own, free):
+def machines_for(own: Ask, ahead: Iterable[Ask], free: AbstractSet[str]) -> tuple[str, ...] | None:
+    """A free machine for every slot of a request, in order; None while it has to wait.
+
+    ``ahead`` are those who came before it, in order; they are read no further than is needed.
+    """
+    if not can_be_served(own, free):
         return None
     matching, slots = Matching(), 0
-    for ask in queue:
-        got = [matching.add(_free(fitting, free)) for fitting in ask.fitting]
-        if ask is own:
-            return tuple(matching.machine[slots + n] for n in range(len(got))) if all(got) else None
+    for ask in ahead:
+        slots += len(ask.fitting)
+        for fitting in ask.fitting:
+            matching.add(_free(fitting, free))
         if len(matching.machine) == len(free):
             return None  # everything is set aside for those before
-        slots += len(got)
-    return None
+    if not all(matching.add(_free(fitting, free)) for fitting in own.fitting):
+        return None
+    return tuple(matching.machine[slots + number] for number in range(len(own.fitting)))
 
 
 def can_be_served(ask: Ask, free: AbstractSet[str]) -> bool:

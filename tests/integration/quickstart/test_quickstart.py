@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
 import os
 import pwd
@@ -62,6 +63,29 @@ def test_on_three_ssh_nodes_without_an_edit(benchhub: Any, free_port: int, tmp_p
     result = benchhub.result()
     check(result, free_port, benchhub.run_folder())
     assert [node["address"] for node in result["nodes"]] == list(farm.addresses)
+
+
+def test_on_a_pool_of_ssh_nodes_without_an_edit(benchhub: Any, free_port: int, tmp_path: Path) -> None:
+    with SshFarm(tmp_path / "farm", 3) as farm:
+        lab = {
+            "vars": {
+                "ansible_port": farm.port,
+                "ansible_user": getpass.getuser(),
+                "ansible_ssh_private_key_file": str(farm.key),
+                "ansible_ssh_common_args": f"""-o 'UserKnownHostsFile="{farm.directory}/known_hosts"'""",
+            },
+            "machines": [
+                {"name": name, "address": address, "types": ["database", "loader"]}
+                for name, address in zip(farm.hosts, farm.addresses, strict=True)
+            ],
+        }
+        (tmp_path / "lab.yml").write_text(json.dumps(lab))
+        where = ("--on", f"pool:{tmp_path / 'lab.yml'}")
+        done = benchhub.call("run", JOB, *where, "--var", f"port={free_port}", "--var", "seconds=2")
+        assert done.returncode == 0, done.stdout
+        listed = benchhub.call("nodes", *where)
+    check(benchhub.result(), free_port, benchhub.run_folder())
+    assert [line.split()[3] for line in listed.stdout.splitlines()[1:]] == ["free"] * 3
 
 
 def normal() -> dict[str, Any]:
