@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,9 @@ def test_the_published_schema_accepts_and_refuses_the_same() -> None:
     for text, told in BROKEN.items():
         if any(code in told for code in ("missing-key", "unknown-key", "empty-list", "cpus", "wrong-type")):
             assert not validator.is_valid(yaml.safe_load(text)), text
+
+
+def test_the_lab_file_of_the_how_to_is_good(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "how-to" / "share-a-pool.md").read_text()
+    (first, *_) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert [machine.name for machine in lab_of(tmp_path, first).machines] == ["m1", "m2", "m3"]

@@ -1,0 +1,1 @@
+"""The scheduler `hostfile`, a plugin of benchhub-ansible."""
