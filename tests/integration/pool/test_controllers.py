@@ -23,7 +23,7 @@ CONTROLLERS, KILLED, SEED = 200, 40, 20261129
 #: m1 to m3 can be databases and loaders, the other seven loaders.
 BOTH = {"m1", "m2", "m3"}
 NEEDS = ((0, 1), (0, 2), (1, 0), (1, 2), (0, 4))  # databases and loaders of a controller, by its number modulo 5
-LAB = "lease: 6s\nmachines:\n" + "".join(
+LAB = "lease: 10s\nmachines:\n" + "".join(
     f"  - {{name: m{n}, types: {'[database, loader]' if f'm{n}' in BOTH else 'loader'}}}\n" for n in range(1, 11)
 )
 

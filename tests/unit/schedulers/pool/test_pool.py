@@ -25,7 +25,7 @@ from benchhub_ansible.source import Span
 from benchhub_ansible.testing.scheduler_contract import request_of
 
 LAB = """\
-lease: 2s
+lease: 10m
 vars: {ansible_user: bench}
 machines:
   - {name: both, types: [database, loader], address: 192.0.2.1}
@@ -149,22 +149,22 @@ def test_a_wait_has_a_limit_and_says_why_it_was_in_vain(lab: Path, pool: PoolSch
     assert pool.waiting() == ()
 
 
-def test_a_lease_that_nobody_renews_ends(pool: PoolScheduler) -> None:
+def test_a_lease_that_nobody_renews_ends(lab: Path, pool: PoolScheduler) -> None:
     allocation = acquire(pool, request_of(database=1), "run-1")
     assert allocation.expires is not None
     (held,) = [node for node in pool.nodes() if node.lease]
     assert (held.name, held.until) == ("both", allocation.expires)
     assert held.holder
     assert "@" in held.holder
-    shortened(allocation, seconds=0.5)
+    shortened(lab, "run-1", seconds=0.5)
     acquire(pool, request_of(database=1), "run-2")
     assert holders(pool) == {"both": "run-2"}
 
 
-def shortened(allocation: Allocation, *, seconds: float) -> None:
+def shortened(lab: Path, run_id: str, *, seconds: float) -> None:
     """Makes a lease as good as one that was renewed longer ago."""
-    with contextlib.closing(sqlite3.connect(str(allocation.data["leases"]), timeout=30)) as connection:
-        connection.execute("UPDATE lease SET expires = ? WHERE run_id = ?", (time.time() + seconds, allocation.id))
+    with contextlib.closing(sqlite3.connect(lab.with_name("lab.yml.leases"), timeout=30)) as connection:
+        connection.execute("UPDATE lease SET expires = ? WHERE run_id = ?", (time.time() + seconds, run_id))
         connection.commit()
 
 
@@ -177,10 +177,10 @@ def test_a_lease_is_renewed_while_a_run_uses_it(pool: PoolScheduler) -> None:
     assert lost == []
 
 
-def test_a_lease_that_was_lost_is_told_with_its_cause(pool: PoolScheduler) -> None:
+def test_a_lease_that_was_lost_is_told_with_its_cause(lab: Path, pool: PoolScheduler) -> None:
     allocation, lost = acquire(pool, request_of(database=1), "run-1"), list[Loss]()
     with pool.keep(allocation, lost.append):
-        shortened(allocation, seconds=-1)
+        shortened(lab, "run-1", seconds=-1)
         until(lambda: lost, "the loss is told")
     assert "has expired: the controller did not run for too long" in lost[0].reason
     assert lost[0].exit_code == 5
@@ -288,6 +288,7 @@ def test_a_lease_of_a_killed_controller_ends_with_its_time_or_by_hand_or_by_reco
         assert said == "granted\n"
         process.kill()
         process.wait(60)
+        shortened(lab, "run-2", seconds=0.5)
         allocation = acquire(pool, request_of(database=1), "run-3")  # waits until then
         assert holders(pool) == {"both": "run-3"}
         pool.release(allocation)
