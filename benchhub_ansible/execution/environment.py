@@ -11,6 +11,11 @@ from pathlib import Path
 _PASSED = ("HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "TERM")
 #: Which Slurm cluster srun is to speak to; other SLURM_* variables are those of a Slurm job we may be in.
 _PASSED_FOR_SRUN = ("SLURM_CONF", "SLURM_CLUSTERS")
+#: Where this machine's docker or podman is, for jobs that run here.
+_PASSED_FOR_ENGINES = (
+    *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"),
+    *("CONTAINER_HOST", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "REGISTRY_AUTH_FILE"),
+)
 _PASSED_FOR_SSH = ("SSH_AUTH_SOCK", "KRB5CCNAME", "XDG_RUNTIME_DIR")
 
 #: Options of the user's own ansible.cfg that say how to reach nodes; the project's ansible.cfg would hide them.
@@ -30,7 +35,8 @@ def ansible_environment(
     environ: Mapping[str, str], *, run_id: str, control_path_dir: str, passed: Sequence[str] = (), cwd: Path
 ) -> dict[str, str]:
     """The whole environment of ansible-playbook. ``passed``: names, or prefixes ending in ``*``, to pass as well."""
-    kept = {name: environ[name] for name in (*_PASSED, *_PASSED_FOR_SSH, *_PASSED_FOR_SRUN) if name in environ}
+    names = (*_PASSED, *_PASSED_FOR_SSH, *_PASSED_FOR_SRUN, *_PASSED_FOR_ENGINES)
+    kept = {name: environ[name] for name in names if name in environ}
     kept.update({name: value for name, value in environ.items() if _is_passed(name, passed)})
     kept.update(_connection_options(environ, cwd))
     path = environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")

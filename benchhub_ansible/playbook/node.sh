@@ -52,8 +52,8 @@ minus() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.6f", a - b }'; }
 end_container() { # FILE: removes what is left of the unit's container, and keeps in FILE what it was
   [ -n "$container" ] || return 0
   # without the mark: what ends the unit must not end this
-  (unset BENCHHUB_UNIT && exec /bin/sh "$here/container.sh" end "$container" "$run" "$slot" "$unit") >"$1.new" || return
-  case $(cat "$1.new") in '[]' | '') rm -f "$1.new" ;; *) mv "$1.new" "$1" ;; esac
+  (unset BENCHHUB_UNIT && exec /bin/sh "$here/container.sh" end "$container" "$run" "$slot" "$unit") >"$1.$$" || return
+  case $(cat "$1.$$") in '[]' | '') rm -f "$1.$$" ;; *) mv "$1.$$" "$1" ;; esac
 }
 
 containers_of() { # FILE: the member that a status has of it
@@ -195,6 +195,14 @@ end_all() {
   signal_all KILL
 }
 
+await_end() { # a service that was asked to end has its grace time for it
+  latest=$(awk -v now="$(now)" -v grace="$grace" 'BEGIN { printf "%.3f", now + grace }')
+  until [ -e "$folder/rc" ]; do
+    case $(minus "$latest" "$(now)") in -*) break ;; esac
+    sleep 0.1
+  done
+}
+
 stop() {
   [ -e "$folder/start" ] && [ ! -e "$folder/told" ] || exit 0
   if is_over; then
@@ -204,7 +212,7 @@ stop() {
   fi
   now >"$folder/told"
   if [ $# -gt 0 ]; then
-    enter && bounded "$timeout" "$@" </dev/null >"$folder/shutdown.out" 2>&1
+    enter && bounded "$timeout" "$@" </dev/null >"$folder/shutdown.out" 2>&1 && await_end
   fi
   end_all
   [ -e "$folder/end" ] || now >"$folder/end"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction
 from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import FINISH
+from ansible_collections.benchhub.bench.plugins.plugin_utils.containers import Containers, sweep_without_supervisor
 from ansible_collections.benchhub.bench.plugins.plugin_utils.ending import (
     PACK_LIMIT,
     bring_home,
@@ -32,6 +33,7 @@ class ActionModule(BenchAction):
         calls = {slot: make(slot, patterns.get(slot, []), args) for slot in slots}
         self._become_on = set(self.fleet.slots_of(args["become_on"]))
         self._configs = {}
+        self._engines = [(set(self.fleet.slots_of(engine["hosts"])), engine) for engine in args["containers"]]
         for slot, facts in self.short_calls(calls, 2 * PACK_LIMIT, ready=self._ready).items():
             self.report.ok(slot, **facts)
 
@@ -64,12 +66,18 @@ class ActionModule(BenchAction):
             "dir": link.run_dir.rstrip("/"),
             "async_dir": link.async_dir(),
         }
-        self._configs[slot] = config, self.fleet.value(slot, "benchhub_python")
+        python = self.fleet.value(slot, "benchhub_python")
+        made = Containers(self.fleet, slot, "-")
+        self._configs[slot] = config, python, [made.sweep(engine) for slots, engine in self._engines if slot in slots]
 
     def _without_supervisor(self, slot, link):
+        config, python, sweeps = self._configs[slot]
+        login = link.connection
         if slot in self._become_on:
             link.as_root()  # the supervisor ran things that the login user can neither see nor end
-        return end_leftovers(link, *self._configs[slot])
+        facts = end_leftovers(link, config, python)
+        check_removed({"left": sweep_without_supervisor(link, login, sweeps)})
+        return facts
 
     def _keeper(self, slot, patterns, args):
         def keep():

@@ -32,6 +32,32 @@ options:
     type: list
     elements: str
     default: []
+  containers:
+    description: How container engines were spoken to. Where no supervisor is left, containers, networks and volumes
+      with the run's label are looked for in this way and removed.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      hosts:
+        description: Slots and groups.
+        type: list
+        elements: str
+        required: true
+      engine:
+        description: V(docker) or V(podman). Default is C(benchhub_engine) of the slot, else what is there.
+        type: str
+      env:
+        description: Environment of the engine's command line.
+        type: dict
+        default: {}
+      become:
+        description: Whether it was spoken to as O(containers[].user), or as root.
+        type: bool
+        default: false
+      user:
+        description: The user, when it was not the login user.
+        type: str
   title:
     description: What messages call this.
     type: str

@@ -178,7 +178,17 @@ COLLECT = {
     "title": {"type": "str"},
 }
 
+#: How the engines of some slots are spoken to: what a supervisor does that is gone is done without it.
+ENGINES = {
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "engine": {"type": "str"},
+    "env": {"type": "dict", "default": {}},
+    "become": {"type": "bool", "default": False},
+    "user": {"type": "str"},
+}
+
 FINISH = {
+    "containers": {"type": "list", "elements": "dict", "default": [], "options": ENGINES},
     "collect": {"type": "dict", "default": {}},
     "dest": {"type": "str", "default": ""},
     "limit": {"type": "int", "default": 64 * 2**20},

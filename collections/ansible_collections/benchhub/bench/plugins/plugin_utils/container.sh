@@ -28,7 +28,7 @@ choose_engine() {
 
 no_engine() {
   case $verb in end | end-exec | sweep | stop) exit 0 ;; esac # nothing can have been started
-  if [ "$engine" = podman ]; then
+  if [ "$wanted" = podman ]; then
     say "podman is not on this node: install it (Debian: apt-get install podman)"
   elif [ "$wanted" = docker ]; then
     say "docker is not on this node: install it (Debian: apt-get install docker.io), or say engine: podman"
@@ -66,6 +66,7 @@ explain() { # the known troubles in plain words, with the next step; the engine'
     say "the engine does not answer: start it (systemctl start docker)$(other_engine)" ;;
   *'container name "'*'already in use'*) explain_name ;;
   *'address already in use'* | *'port is already allocated'*) explain_port ;;
+  *'o command specified'* | *'o command or entrypoint'*) say "the image names no command of its own: give it one" ;;
   *'executable file not found'* | *'no such file or directory'*exec* | *exec*'no such file or directory'* | \
     *'command that was not found'* | *'command not found'*)
     say "the image does not hold the command that is to be run in it: look at command, or leave it out" ;;
@@ -217,18 +218,23 @@ end_exec() { # its command line can be killed; the command in the container live
   e exec --user 0 "$container" /bin/sh -c "$look" sh "BENCHHUB_UNIT=$run/$slot/$unit" >/dev/null 2>&1
 }
 
-sweep() {
-  ids=$(e ps --all --quiet --filter "label=benchhub.run=$run" --filter "label=benchhub.slot=$slot") || return 0
-  [ -z "$ids" ] || e rm --force --volumes $ids >/dev/null 2>&1
-  e ps --all --filter "label=benchhub.run=$run" --filter "label=benchhub.slot=$slot" --format 'container {{.Names}}'
-  for kind in network volume; do
-    for name in $(of_run $kind); do e $kind rm "$name" >/dev/null 2>&1; done
-    # one that another slot of this machine still uses is removed with that slot
-    [ -n "$(e ps --all --quiet --filter "label=benchhub.run=$run")" ] || of_run $kind | sed "s/^/$kind /"
-  done
+ours() { # KIND [FILTER]...: the names of what container tasks of this run made
+  of=$1 form='{{.Name}}'
+  shift
+  case $of in container) form='{{.Names}}' && set -- --all "$@" ;; esac
+  e "$of" ls "$@" --filter "label=benchhub.run=$run" --filter label=benchhub.unit --format "$form"
 }
 
-of_run() { e "$1" ls --filter "label=benchhub.run=$run" --format '{{.Name}}'; }
+sweep() {
+  names=$(ours container --filter "label=benchhub.slot=$slot") || return 0
+  [ -z "$names" ] || e rm --force --volumes $names >/dev/null 2>&1
+  ours container --filter "label=benchhub.slot=$slot" | sed 's/^/container /'
+  for kind in network volume; do
+    for name in $(ours $kind); do e $kind rm "$name" >/dev/null 2>&1; done
+    # one that another slot of this machine still uses is removed with that slot
+    [ -n "$(ours container)" ] || ours $kind | sed "s/^/$kind /"
+  done
+}
 
 # -- the call -----------------------------------------------------------------------------------------------------------
 

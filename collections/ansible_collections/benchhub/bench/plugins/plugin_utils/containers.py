@@ -7,6 +7,7 @@ list shows what it was asked for.
 from __future__ import annotations
 
 import math
+import shlex
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +30,18 @@ def with_script(request, steps):
     if not sweeps:
         return request
     return {**request, "inputs": {INPUT: script()}, "sweeps": [s for n, s in enumerate(sweeps) if s not in sweeps[:n]]}
+
+
+def sweep_without_supervisor(link, login, sweeps):
+    """What is left after sweeps on a node without a supervisor; ``login`` is the connection as the login user."""
+    left, connection = [], link.connection
+    for become, command in sweeps:
+        link.connection = connection if become else login
+        code, out, err = link.run(command, script().encode())
+        lines = (out if code == 0 else err).decode(errors="replace").split("\n")
+        left += [line for line in lines if line.strip()][-5:]
+    link.connection = connection
+    return left
 
 
 class Containers:
@@ -62,6 +75,16 @@ class Containers:
         elif verb == "exec":
             step["after"] = {**self._call("end-exec", "--container", expand(args["container"])), "only": "unfinished"}
         return step
+
+    def sweep(self, args):
+        """A command for sh that reads the script and removes what has the run's label; (as another user?, command)."""
+        self._engine = self._which(args["engine"])
+        settings = [f"{key}={self._expand(value)}" for key, value in args["env"].items()]
+        self._common = {}
+        command = " ".join(map(shlex.quote, ["env", *settings, *self._call("sweep", unit="-")["argv"]]))
+        if args["user"]:
+            command = f"su -s /bin/sh {shlex.quote(self._expand(args['user']))} -c {shlex.quote(command)}"
+        return bool(args["become"] or args["user"]), command
 
     def _context(self, args, sent):
         """What to build from: a folder beside the job is sent there; a path of the node and a URL are there."""
