@@ -86,7 +86,7 @@ def test_a_task_that_takes_too_long(containers: Containers) -> None:
 def test_ctrl_c(containers: Containers) -> None:
     process = loading(containers)
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 130, output
     containers.nothing_is_left()
 
@@ -110,7 +110,7 @@ def test_a_killed_supervisor_with_its_monitors(containers: Containers) -> None:
     assert len(killed) >= 3  # the supervisor, and a monitor for each unit
     for one in killed:
         one.kill()
-    output, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode != 0, output
     containers.nothing_is_left()
     assert leftovers(run.name) == []
@@ -124,7 +124,7 @@ def test_a_killed_monitor(docker: Containers) -> None:
     parents = {one.parent() for one in marked} - {None, *marked}
     (monitor,) = (one for one in parents if one is not None)
     monitor.kill()
-    output, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output
     assert "its monitor was killed" in output
     docker.nothing_is_left()
@@ -144,7 +144,7 @@ def test_a_killed_command_line(docker: Containers) -> None:
         run = docker.benchhub.run_folder().name
         if client.name() == "docker" and _unit_of(client) == f"{run}/db/kv":
             client.kill()
-    output, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output
     assert "the command line of docker was ended while its container ran" in output
     docker.nothing_is_left()
@@ -153,7 +153,7 @@ def test_a_killed_command_line(docker: Containers) -> None:
 def test_a_container_killed_by_somebody_else(containers: Containers) -> None:
     process = loading(containers)
     containers.engine("kill", "--signal", "KILL", f"{containers.tag}-kv")
-    output, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output
     assert "exit code 137" in output
     assert containers.benchhub.result()["services"][0]["died"]
