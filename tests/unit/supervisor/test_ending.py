@@ -325,3 +325,25 @@ def test_a_root_supervisor_serves_its_login_user(shared: Path) -> None:
     finally:
         node.close()
         other.close()
+
+
+def test_one_that_was_stopped_is_woken(node: Node) -> None:
+    """A step can do that by mistake: `kill -STOP -1`."""
+    node.service("exec sleep 300")
+    eventually(lambda: len(node.members()) >= 2, 60)
+    members = [psutil.Process(node.pid), *node.members()]
+    for process in members:
+        process.suspend()
+    assert node("finish")["left"] == []
+    eventually(lambda: all_gone(members), 60)
+    assert not node.dir.parent.exists()
+
+
+def test_a_crowd_is_ended(node: Node) -> None:
+    """A fork bomb of bounded size whose children fork on while they are ended."""
+    bomb = "trap '' TERM; n=0; while [ $n -lt 150 ]; do n=$((n+1)); (sleep 0.2; exec sleep 300) & done; wait"
+    node.service(bomb, grace=0.5)
+    eventually(lambda: len(node.members()) >= 150, 60)
+    members = node.members()
+    assert node("finish")["left"] == []
+    eventually(lambda: all_gone(members), 60)

@@ -104,7 +104,7 @@ def test_what_others_do_with_the_run_folder_is_let_alone(node: Node, tmp_path: P
     assert other.boot()["ok"]
     log = node.folder / "units" / "service" / "01.out"
     eventually(log.exists, 60)
-    tail = subprocess.Popen(["tail", "-f", str(log)], cwd=node.dir, stdout=subprocess.PIPE)  # noqa: S607
+    tail = subprocess.Popen(["tail", "-f", str(log)], cwd="/", stdout=subprocess.PIPE)  # noqa: S607
     try:
         serve(other, "exec sleep 300")
         kill_supervisor_and_monitors(node)
@@ -116,6 +116,20 @@ def test_what_others_do_with_the_run_folder_is_let_alone(node: Node, tmp_path: P
         os.kill(tail.pid, signal.SIGKILL)
         tail.communicate()
         other.close()
+
+
+def test_one_that_leaves_all_its_marks_is_found_by_its_program_and_by_its_folder(node: Node) -> None:
+    """Two forks, sessions of their own, no environment, no output: not even their parent is ours any more."""
+    hide = "</dev/null >/dev/null 2>&1 &"
+    serve(
+        node,
+        f"cp /bin/sleep own; (env -i setsid ./own 321 {hide}) ; (env -i setsid sleep 321 {hide}) ; "
+        f"(cd / && env -i setsid '{node.dir}/own' 321 {hide}) ; exec sleep 321",
+    )
+    eventually(lambda: sum("321" in p.cmdline() for p in node.members()) == 4, 60)
+    ran = kill_supervisor_and_monitors(node)
+    assert end(node)["left"] == []
+    assert all_gone(ran)
 
 
 def test_a_new_supervisor_ends_them_too(node: Node) -> None:

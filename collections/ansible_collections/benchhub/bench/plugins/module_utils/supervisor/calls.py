@@ -31,6 +31,7 @@ gone() { [ "$n" ] || cat > /dev/null; echo '{"ok": false, "error": "gone"}'; exi
 n=
 # a process of that number could be another one by now: the supervisor's own working directory is this folder
 read -r p 2>/dev/null < pid && [ "/proc/$p/cwd" -ef . ] || gone
+kill -CONT "$p" 2>/dev/null  # somebody may have stopped it
 if [ "$1" = full ]; then
   IFS= read -r m
   n=0

@@ -42,6 +42,7 @@ class Unit:
         """Sends the monitor a command; one that has ended needs none."""
         try:
             os.write(self.commands, wire.dumps(command).encode() + b"\n")
+            os.kill(self.pid, signal.SIGCONT)  # somebody may have stopped it
         except OSError:
             return
 

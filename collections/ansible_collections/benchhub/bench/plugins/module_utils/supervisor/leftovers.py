@@ -1,8 +1,9 @@
 """What a slot holds when nobody serves it any more: finding it by its marks, ending it, and removing its files.
 
 A supervisor can be killed together with its monitors, or its folder be removed below it. What they ran is found by the
-mark in its environment, by an output file below the run folder, or as a descendant of what is found so; a supervisor
-and its monitors by their command line. What others do with the run folder (a shell in it, ``tail -f``) is let alone.
+mark in its environment, by where its program, its outputs or its working directory are, or as a descendant of what is
+found so; a supervisor and its monitors by their command line. Who looks at the run folder from a terminal, or reads a
+file of it, is let alone.
 """
 
 import _signal as signal  # the package's own `signal` imports enum: 5 ms of CPU
@@ -37,7 +38,7 @@ class Leftovers:
     def processes(self):
         """Everything of the slot that runs, supervisors too."""
         roots = self.supervisors()
-        roots += [pid for pid in processes.every() if self._is_marked(pid) or self._writes_below(pid)]
+        roots += [pid for pid in processes.every() if self._is_marked(pid) or self._lives_below(pid)]
         found = dict.fromkeys(roots)
         for pid in roots:
             found.update(dict.fromkeys(processes.descendants(pid)))
@@ -118,14 +119,14 @@ class Leftovers:
         found = [item for item in _content(pid, "environ").split(b"\0") if item.startswith(self._mark)]
         return bool(found) and (found[0] != self._modules or self._is_module(pid))
 
-    def _writes_below(self, pid):
-        for descriptor in (1, 2):
-            try:
-                if os.readlink("/proc/%d/fd/%d" % (pid, descriptor)).startswith(self._outputs):
-                    return True
-            except OSError:
-                continue
-        return False
+    def _lives_below(self, pid):
+        """A program of the run folder, or one that writes an output there, or works there without a terminal."""
+        if any(_link(pid, name).startswith(self._outputs) for name in ("fd/1", "fd/2")):
+            return True
+        below = os.path.join(self._folder, "")
+        if _link(pid, "exe").startswith(below):
+            return True
+        return (_link(pid, "cwd").replace(" (deleted)", "") + "/").startswith(below) and processes.terminal(pid) == 0
 
 
 def _ancestors():
@@ -135,6 +136,13 @@ def _ancestors():
         found.append(pid)
         pid = processes.parent(pid)
     return found
+
+
+def _link(pid, name):
+    try:
+        return os.readlink("/proc/%d/%s" % (pid, name))
+    except OSError:
+        return ""
 
 
 def _content(pid, name):

@@ -70,6 +70,15 @@ def parent(pid):
         return -1
 
 
+def terminal(pid):
+    """The number of a process's controlling terminal; 0 when it has none, or is gone."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            return int(file.read().rsplit(b")", 1)[1].split()[4])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
 def descendants(pid):
     """Everything below a process, parents before their children."""
     found = {}  # in order, and without the time a list would take to be searched
