@@ -51,6 +51,20 @@ class Assignment(click.ParamType[tuple[str, str]]):
         return name, rest
 
 
+def absolute(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """The path on the nodes; a usage error when it is not absolute: nobody knows from where it would be taken there."""
+    if value is not None and not value.startswith("/"):
+        raise click.BadParameter(f"{value!r} is not absolute: name a folder on the nodes, such as /var/tmp")
+    return value
+
+
+def not_empty(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """The arguments; a usage error when one is empty, which Ansible would take for a playbook."""
+    if "" in value:
+        raise click.BadParameter("it is empty")
+    return value
+
+
 @click.command(epilog=_EPILOG)
 @click.argument("job", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--on", "where", metavar="WHERE", help="Where nodes come from: local, inventory:PATH, or a plugin.")
@@ -61,8 +75,10 @@ class Assignment(click.ParamType[tuple[str, str]]):
 @click.option("--keep", is_flag=True, help="Leave nodes and services up afterwards.")
 @click.option("--keep-on-failure", is_flag=True, help="The same, when the run failed.")
 @click.option("--keep-for", type=Duration(), help="How long they are kept at most (default: 2h).")
-@click.option("--node-dir", help="Folder on the nodes for our files (default: /tmp).")
-@click.option("--ansible-arg", "ansible_args", multiple=True, help="One more argument of ansible-playbook.")
+@click.option("--node-dir", callback=absolute, help="Folder on the nodes for our files (default: /tmp).")
+@click.option(
+    "--ansible-arg", "ansible_args", multiple=True, callback=not_empty, help="One more argument of ansible-playbook."
+)
 @runs_dir_option
 @json_option
 @click.pass_context

@@ -23,6 +23,9 @@ _STATUS = {
     "runner_item_on_failed": "failed",
 }
 _KEPT_LINES = 15
+_ERROR = re.compile(r"\[?ERROR\b|[\w-]+: error: ")
+#: Lines that are kept of an error of Ansible itself, the first of them the error.
+_ERROR_LINES = 5
 _MESSAGE_LIMIT = 4000
 
 
@@ -58,6 +61,7 @@ class Translator:
         self.failures = 0  # of stages
         self.cleanup_failures = 0
         self.finish_failed: set[str] = set()  # slots that may still hold something of ours
+        self._erred = False
         self.last_lines: list[str] = []
 
     def feed(self, event: Mapping[str, Any]) -> None:
@@ -200,6 +204,11 @@ class Translator:
         clean = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line).strip()
         if clean.startswith("benchhub: "):
             self._on_notice(clean.removeprefix("benchhub: "))
+        elif clean and self._erred:
+            self.last_lines = [*self.last_lines, clean][:_ERROR_LINES]
+        elif _ERROR.match(clean):
+            # what follows explains it, or is the help of all options: the error itself must not be pushed out
+            self._erred, self.last_lines = True, [clean]
         elif clean:
             self.last_lines = [*self.last_lines, clean][-_KEPT_LINES:]
 

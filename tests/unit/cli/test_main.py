@@ -71,6 +71,8 @@ def test_unknown_verbs_and_options_are_usage_errors(capsys: pytest.CaptureFixtur
     assert run_cli(["run", "/no/such/job.yml"]) == 2
     assert run_cli(["run", __file__, "--var", "novalue"]) == 2
     assert run_cli(["run", __file__, "--keep-for", "soon"]) == 2
+    assert run_cli(["run", __file__, "--node-dir", "relative"]) == 2
+    assert run_cli(["run", __file__, "--ansible-arg="]) == 2
     assert "Traceback" not in capsys.readouterr().err
 
 

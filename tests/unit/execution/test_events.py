@@ -189,3 +189,14 @@ def test_a_teardown_alone_has_no_stages(launch: Launch) -> None:
     launch.play("Teardown")
     launch.play("Tidy")
     assert launch.beginnings == 0
+
+
+def test_the_error_of_ansible_is_not_pushed_out_by_the_help_that_follows(launch: Launch) -> None:
+    for line in (
+        "[WARNING]: x",
+        "ansible-playbook: error: unrecognized arguments: --nonsense",
+        *(f"-{n}" for n in range(40)),
+    ):
+        launch.translator.feed({"event": "verbose", "stdout": line})
+    assert launch.translator.last_lines[0] == "ansible-playbook: error: unrecognized arguments: --nonsense"
+    assert len(launch.translator.last_lines) == 5
