@@ -21,6 +21,7 @@ from benchhub_ansible.execution.runner import Launch, Launched, launch
 from benchhub_ansible.execution.secrets import Secrets
 from benchhub_ansible.plan.limits import preparation_limit
 from benchhub_ansible.plan.model import Plan
+from benchhub_ansible.playbook.folder import hold_playbook
 from benchhub_ansible.playbook.names import FAILED_GROUP
 from benchhub_ansible.results.record import Ending
 from benchhub_ansible.schedulers.base import Allocation, Scheduler
@@ -126,7 +127,7 @@ class Road:
     def hold(self, seconds: float) -> bool:
         """Collects, and makes the nodes keep everything for so long; False when a node could not be told."""
         self._control.enter_teardown(self._plan.teardown_limit)
-        self._folder.write(self._folder.project / HOLD, hold_playbook(seconds))
+        self._folder.write(self._folder.project / HOLD, hold_playbook(self._plan, seconds))
         translator = self._launch(HOLD, self._ident("hold"))
         return translator.stats and not translator.finish_failed
 
@@ -290,20 +291,3 @@ class Road:
 def _first(*, and_teardown: bool) -> tuple[str, str]:
     """The playbook of a run's first launch, and the name its artifacts get."""
     return WHOLE if and_teardown else STAGES, "run"
-
-
-def hold_playbook(seconds: float) -> str:
-    """The playbook of ``--keep``: brings back what there is and lets everything run on for a time."""
-    return f"""\
----
-# Written by `benchhub run --keep`: collects now, and keeps services and files for {seconds:.0f} s more.
-- name: Hold
-  hosts: benchhub
-  gather_facts: false
-  tasks:
-    - name: Collect, and keep what runs
-      benchhub.bench.finish:
-        dest: "{{{{ benchhub_collect_dest }}}}"
-        keep: {seconds:.0f}
-      run_once: true
-"""

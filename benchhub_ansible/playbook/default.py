@@ -389,3 +389,17 @@ def teardown_plays(plan: Plan) -> list[Data]:
     finish: Data = {"name": name, "benchhub.bench.finish": arguments, "run_once": True}
     plays.append(play(name, [ALL_GROUP], [finish], always=True))
     return plays
+
+
+def hold_plays(plan: Plan, seconds: float) -> list[Data]:
+    """What ``--keep`` does instead of a teardown: brings back what there is and lets everything run on for a time."""
+    files = collected(plan, plan.stages())
+    arguments: Data = {
+        **({"collect": steps.as_written(files)} if files else {}),
+        "dest": DESTINATION,
+        "keep": math.ceil(seconds),
+    }
+    name = "Hold | collect, and keep what runs"
+    return [
+        play("Hold", [ALL_GROUP], [{"name": name, "benchhub.bench.finish": arguments, "run_once": True}], always=True)
+    ]

@@ -138,6 +138,12 @@ def _site(job: str) -> str:
     return dump(plays, header=(f"The whole of {job}, for plain ansible-playbook.",))
 
 
+def hold_playbook(plan: Plan, seconds: float) -> str:
+    """The playbook of ``--keep``; only the default profile has a supervisor that ends things in time."""
+    header = f"Written by `benchhub run --keep`: collects now, and keeps services and files for {seconds:.0f} s more."
+    return dump(default.hold_plays(plan, seconds), header=(header,))
+
+
 def write_project(plan: Plan, directory: Path, *, profile: str, collections: Path, job_dir: Path | None = None) -> None:
     """Writes ``directory/project`` anew; the same plan and profile give the same bytes.
 

@@ -229,6 +229,7 @@ def test_kept_until_stopped(benchhub: Any) -> None:
     assert f"benchhub stop {run.name}" in done.stdout
     assert any("sleep 600" in line for line in processes(run.name)), "the service is still up"
     assert (run / "collected/loader-1/units/load/01.out").exists(), "outputs are there already"
+    assert list((run / "collected/loader-1/files").rglob("out.txt")), "and files, of which a metric may be read"
     assert json.loads(benchhub.call("status", "--json").stdout)["state"] == "kept"
     stopped = benchhub.call("stop", run.name)
     assert stopped.returncode == 0, stopped.stdout
