@@ -28,6 +28,7 @@ class MarkdownReport:
             *_starts(result),
             *_stages(result),
             *_services(result),
+            *_containers(result),
             *_nodes(result),
             *_further(result),
         ]
@@ -214,6 +215,26 @@ def _services(result: Result) -> Iterator[str]:
         for item in result.services
     )
     yield from _table(("service", "node", "state", "ready after", "exit code", "log"), rows)
+
+
+def _containers(result: Result) -> Iterator[str]:
+    """The images, each with what tells it from another of the same tag."""
+    if not result.containers:
+        return
+    yield "## Containers"
+    rows = (
+        (
+            text.escaped(item.name or text.UNKNOWN),
+            text.escaped(item.slot),
+            text.escaped(item.stage),
+            text.escaped(item.image or text.UNKNOWN),
+            text.code(item.digest or item.image_id or text.UNKNOWN),
+            text.UNKNOWN if item.exit_code is None else str(item.exit_code),
+            "**out of memory**" if item.oom_killed else "",
+        )
+        for item in result.containers
+    )
+    yield from _table(("container", "node", "stage", "image", "digest or id", "exit code", ""), rows)
 
 
 def _facts(node: Node) -> dict[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchhub_ansible.results import fields
+from benchhub_ansible.results.containers import containers
 from benchhub_ansible.results.failures import failures
 from benchhub_ansible.results.folder import read_record
 from benchhub_ansible.results.losses import losses
@@ -56,6 +57,7 @@ def from_record(record: RunRecord) -> Result:
         nodes=played,
         stages=stages,
         services=running,
+        containers=containers(record, plan) if plan else (),
         samples=found,
         aggregates=totals,
         summaries=summaries(plan, found, totals) if plan else (),

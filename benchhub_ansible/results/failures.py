@@ -30,8 +30,14 @@ def command_text(task: PlannedTask) -> str:
     if isinstance(params, list | tuple):
         return shlex.join(str(part) for part in params)
     if isinstance(params, Mapping):
-        return f"{task.driver}: " + ", ".join(f"{key}: {value}" for key, value in params.items())
+        return f"{task.driver}: " + ", ".join(f"{key}: {_value_text(value)}" for key, value in params.items())
     return f"{task.driver}: {params}"
+
+
+def _value_text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return shlex.join(str(part) for part in value)
+    return str(value)
 
 
 def failures(

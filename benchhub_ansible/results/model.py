@@ -167,6 +167,21 @@ class Service:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Container:
+    """A container that a task made. ``digest`` is the image's in its registry; one built on the node has none."""
+
+    stage: str
+    slot: str
+    name: str | None = None
+    engine: str | None = None
+    image: str | None = None
+    image_id: str | None = None
+    digest: str | None = None
+    exit_code: int | None = None
+    oom_killed: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """One measured value; None is missing, one that is not ``valid`` must not be used, and ``why`` says so."""
 
@@ -236,6 +251,7 @@ class Result:
     nodes: tuple[Node, ...] = ()
     stages: tuple[StageRun, ...] = ()
     services: tuple[Service, ...] = ()
+    containers: tuple[Container, ...] = ()
     samples: tuple[Sample, ...] = ()
     aggregates: tuple[Aggregate, ...] = ()
     summaries: tuple[Summary, ...] = ()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchhub_ansible.testing.engine import TINY_IMAGE
 from tests.integration.docker.conftest import Containers
 
 pytestmark = pytest.mark.real
@@ -51,6 +52,11 @@ def test_it_is_ready_and_stopped_in_order(containers: Containers, free_port: int
     result = containers.benchhub.result()
     (service,) = result["services"]
     assert (service["state"], service["exit_code"], service["told"]) == ("stopped", 7, True)
+    image_id = containers.engine("image", "inspect", "--format", "{{.Id}}", TINY_IMAGE).removeprefix("sha256:")
+    ran = [(one["stage"], one["engine"], one["image_id"], one["exit_code"]) for one in result["containers"]]
+    engine = containers.engine.name
+    assert ran == [("serve", engine, f"sha256:{image_id}", 7), ("look", engine, f"sha256:{image_id}", 0)]
+    assert image_id in (containers.benchhub.run_folder() / "report.md").read_text()
 
 
 @pytest.mark.parametrize("command", ["echo last words; exit 3", "echo last words"])
