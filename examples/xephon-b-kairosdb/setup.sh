@@ -20,7 +20,7 @@ base=${BASE_IMAGE:-benchhub/base:bookworm}
 java=benchhub/java:17
 k6_version=v1.8.1
 go_version=go1.26.0       # taken from the Go module proxy where there is no Go, or an older one
-images=(cassandra:5.0 java:17 kairosdb-jars:1.2.0-1 k6:1.8.1)
+images=(base:bookworm java:17 cassandra:5.0 kairosdb-jars:1.2.0-1 k6:1.8.1)
 
 say() { printf '[%3d s] %s\n' "$SECONDS" "$*"; }
 die() { echo "setup.sh: $*" >&2; exit 1; }
@@ -67,7 +67,11 @@ start_engine() {
 have_image() { docker image inspect "$1" > /dev/null 2>&1; }
 
 make_base() {
-  if [ -n "${BASE_IMAGE:-}" ]; then have_image "$base" || step "pull $base" docker pull "$base"; return; fi
+  if [ -n "${BASE_IMAGE:-}" ]; then
+    have_image "$base" || step "pull $base" docker pull "$base"
+    docker tag "$base" benchhub/base:bookworm
+    return
+  fi
   have_image "$base" && return
   [ "$(id -u)" -eq 0 ] || die "debootstrap needs root: sudo $0, or BASE_IMAGE=debian:bookworm-slim $0 where a hub is in reach"
   install_packages debootstrap debootstrap
@@ -109,7 +113,9 @@ find_go() {
 build_k6() {
   local go; go=$(find_go) || return
   mkdir -p "$cache/context/k6"
-  env -u GOFLAGS GOBIN="$cache/bin" GOTOOLCHAIN=local CGO_ENABLED=0 "$go" install -trimpath -ldflags='-s -w' "go.k6.io/k6@$k6_version"
+  GOFLAGS=-modcacherw GOBIN="$cache/bin" GOPATH="$cache/go" GOCACHE="$cache/go-build" GOTOOLCHAIN=local CGO_ENABLED=0 \
+    "$go" install -trimpath -ldflags='-s -w' "go.k6.io/k6@$k6_version"
+  rm -rf "$cache/go" "$cache/go-build"   # a gigabyte that nobody needs again
   mv "$cache/bin/k6" "$cache/context/k6/k6.part"
   mv "$cache/context/k6/k6.part" "$cache/context/k6/k6"
   echo "$k6_version" > "$cache/k6.version"

@@ -53,7 +53,8 @@ def test_what_is_compiled_is_ansible(name: str, benchhub: Any, tmp_path: Path) -
 def _recorded(benchhub: Any, name: str) -> dict[str, Any]:
     """The result of the job's own stages `install loader` and `load`, with a Xephon-B that prints what it once did."""
     xephon = benchhub.folder / "xb"
-    xephon.write_text(f"#!/bin/sh\nexec cat '{RECORDED / name}'\n")
+    configured = 'test "$1 $2" = "run --config" && grep -q "prefix: xb.loader-[12]" "$3"'
+    xephon.write_text(f"#!/bin/sh\n{configured} && exec cat '{RECORDED / name}'\n")
     job = yaml.safe_load((EXAMPLE / "job.yml").read_text())
     stages = ["install loader", "load"]
     job.update(
