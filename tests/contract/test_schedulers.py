@@ -20,6 +20,12 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def reader(inventory: Path) -> InventoryScheduler:
+    """One for all tests: it has no state but what it has read, which takes a second."""
+    return InventoryScheduler.from_where(str(inventory))
+
+
 class TestLocal(SchedulerContract):
     @pytest.fixture
     def scheduler(self) -> Scheduler:
@@ -34,8 +40,8 @@ class TestInventory(SchedulerContract):
     bad_where = "/no/such/inventory"
 
     @pytest.fixture
-    def scheduler(self, inventory: Path) -> Scheduler:
-        return InventoryScheduler.from_where(str(inventory))
+    def scheduler(self, reader: InventoryScheduler) -> Scheduler:
+        return reader
 
 
 class TestPool(SchedulerContract):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from benchhub_ansible.cli.main import run_cli
 from benchhub_ansible.errors import JobError
 from benchhub_ansible.job.load import load_file, load_job
 from benchhub_ansible.source import Source
@@ -47,16 +46,9 @@ def test_the_examples_are_valid_without_a_warning(job: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS.split())
-def test_every_verb_tells_how_it_is_used(verb: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchhub_ansible.cli.main", verb, "--help"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"(?i)example", done.stdout), f"`benchhub {verb} --help` shows no example"
+def test_every_verb_tells_how_it_is_used(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli([verb, "--help"]) == 0
+    assert re.search(r"(?i)example", capsys.readouterr().out), f"`benchhub {verb} --help` shows no example"
 
 
 def test_every_yaml_file_of_the_docs_and_examples_parses() -> None:

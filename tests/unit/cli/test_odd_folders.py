@@ -140,7 +140,7 @@ EVENT = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(EVENT, max_size=6) | st.binary(max_size=200))
 def test_no_journal_breaks_a_verb(capsys: pytest.CaptureFixture[str], journal: list[dict[str, Any]] | bytes) -> None:
     content = journal if isinstance(journal, bytes) else b"".join(json.dumps(e).encode() + b"\n" for e in journal)

@@ -36,7 +36,7 @@ DATA = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(DATA)
 def test_what_is_written_is_read_back_as_it_was(data: Any) -> None:
     assert yaml.load(dump([data]), _Loader) == [data]  # noqa: S506 - a SafeLoader of our own
