@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from benchhub_ansible.testing.engine import TINY_IMAGE
 from tests.integration.docker.conftest import Containers
 
 pytestmark = pytest.mark.real
@@ -21,7 +22,7 @@ def one_task(containers: Containers, docker: str, rest: str = "") -> str:
 
 
 def test_a_name_that_somebody_elses_container_has(containers: Containers) -> None:
-    containers.engine("create", "--name", containers.tag, "benchhub-test/busybox:1", "true")
+    containers.engine("create", "--name", containers.tag, TINY_IMAGE, "true")
     try:
         said = one_task(containers, "{run: IMAGE, engine: ENGINE, name: NAME, command: ['true']}")
         assert f"the name {containers.tag} is taken by a container that is not benchhub's" in said
@@ -33,7 +34,7 @@ def test_a_name_that_somebody_elses_container_has(containers: Containers) -> Non
 
 def test_a_name_that_an_old_run_left(docker: Containers) -> None:
     label = "benchhub.run=20200101-000000-old-abcd"
-    docker.engine("create", "--label", label, "--name", docker.tag, "benchhub-test/busybox:1", "true")
+    docker.engine("create", "--label", label, "--name", docker.tag, TINY_IMAGE, "true")
     try:
         said = one_task(docker, "{run: IMAGE, name: NAME, command: ['true']}")
         assert "by a container of the run 20200101-000000-old-abcd" in said
@@ -90,3 +91,18 @@ def test_a_user_who_may_not(docker: Containers) -> None:
 def test_an_unknown_word_of_the_engine_is_passed_on(docker: Containers) -> None:
     said = one_task(docker, "{run: IMAGE, args: [--nosuch]}")
     assert "unknown flag: --nosuch" in said
+
+
+def test_a_command_in_somebody_elses_container_that_takes_too_long(containers: Containers) -> None:
+    """Its client is killed; the command would live on in a container that stays."""
+    name = containers.tag
+    containers.engine("run", "--detach", "--name", name, TINY_IMAGE, "sleep", "600")
+    try:
+        said = one_task(
+            containers, "{exec: NAME, engine: ENGINE, command: [sh, -c, 'sleep 599']}", "      timeout: 2s\n"
+        )
+        assert "did not end within 2 s" in said
+        assert "sleep 599" not in containers.engine("top", name)
+        assert "sleep 600" in containers.engine("top", name)
+    finally:
+        containers.engine("rm", "--force", name)

@@ -58,6 +58,8 @@ def test_the_example_of_the_brace_notation_page() -> None:
         ("driver docker\ndocker start i n\ntype finish", "docker", {"run": "i", "name": "n"}),
         ("driver docker\ndocker stop n", "docker", {"stop": "n"}),
         ("driver docker\ndocker pull n", "docker", {"pull": "n"}),
+        ("driver docker\ndocker build -t kdb .", "docker", {"build": ".", "tag": "kdb"}),
+        ("driver docker\ndocker build -f F --tag 'k d' x", "docker", {"build": "x", "file": "F", "tag": "k d"}),
         ("driver exec\na 'b c' -d", "exec", {"argv": ("a", "b c", "-d")}),
         ("driver exec\na \\\n  'b c'", "exec", {"argv": ("a", "b c")}),
         ("exec = [a, b c]", "exec", {"argv": ("a", "b c")}),
