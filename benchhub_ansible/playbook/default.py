@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchhub_ansible.plan.limits import task_limit
 from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage, PlannedTask
-from benchhub_ansible.playbook import steps
+from benchhub_ansible.playbook import engines, steps
 from benchhub_ansible.playbook.names import (
     ALL_GROUP,
     FAILED_GROUP,
@@ -334,23 +334,6 @@ def collected(plan: Plan, stages: Iterable[PlannedStage]) -> dict[str, list[str]
 DESTINATION = "{{ benchhub_collect_dest | default(playbook_dir ~ '/../collected', true) }}"
 
 
-def _engines(plan: Plan) -> list[Data]:
-    """How container engines are spoken to, and on which groups and slots: each way once."""
-    ways: list[tuple[Data, dict[str, None]]] = []
-    for stage in (*plan.stages(), *plan.cleanup):
-        for task in stage.tasks:
-            given = {} if task.ansible else steps.what_runs(plan, task).get("container", {})
-            if not given:
-                continue
-            around = {key: value for key, value in steps.surroundings(task).items() if key != "chdir"}
-            way = {**({"engine": given["engine"]} if "engine" in given else {}), **around}
-            hosts = next((hosts for other, hosts in ways if other == way), None)
-            if hosts is None:
-                ways.append((way, hosts := {}))
-            hosts.update(dict.fromkeys(patterns(plan, stage)))
-    return [{"hosts": list(hosts), **way} for way, hosts in ways]
-
-
 def teardown_plays(plan: Plan) -> list[Data]:
     """Stop in reverse order, cleanup stages, then collect and remove; each also when the one before has failed.
 
@@ -383,8 +366,8 @@ def teardown_plays(plan: Plan) -> list[Data]:
     arguments: Data = {**({"collect": steps.as_written(files)} if files else {}), "dest": DESTINATION}
     if groups := _root_on(plan):
         arguments["become_on"] = groups
-    if engines := _engines(plan):
-        arguments["containers"] = steps.as_written(engines)
+    if ways := engines.ways(plan):
+        arguments["containers"] = steps.as_written(ways)
     name = "Teardown | collect and remove"
     finish: Data = {"name": name, "benchhub.bench.finish": arguments, "run_once": True}
     plays.append(play(name, [ALL_GROUP], [finish], always=True))

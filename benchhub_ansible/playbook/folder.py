@@ -10,6 +10,7 @@ from typing import Protocol
 from benchhub_ansible.errors import UsageError
 from benchhub_ansible.plan.model import Plan
 from benchhub_ansible.playbook import default, portable
+from benchhub_ansible.playbook.engines import container_tasks
 from benchhub_ansible.playbook.names import FAILED_GROUP
 from benchhub_ansible.playbook.plays import Data, PlayFile, shown_line
 from benchhub_ansible.playbook.yaml_text import dump
@@ -163,7 +164,7 @@ def write_project(plan: Plan, directory: Path, *, profile: str, collections: Pat
         _copy_tree(collections / "ansible_collections", project / "collections" / "ansible_collections")
     else:
         _copy_inventory_plugins(collections / _COLLECTION, project / "collections" / _COLLECTION)
-        if portable.containers(plan):
+        if container_tasks(plan):
             shutil.copyfile(collections / _COLLECTION / _CONTAINER_SCRIPT, project / "stages/files/container.sh")
     if job_dir is not None:
         for role in dict.fromkeys(_roles(plan)):

@@ -13,9 +13,9 @@ import math
 from collections.abc import Iterable, Iterator
 
 from benchhub_ansible.plan.limits import GRACE
-from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage, PlannedTask
-from benchhub_ansible.playbook import steps
+from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage
 from benchhub_ansible.playbook.default import DESTINATION, becoming, collected
+from benchhub_ansible.playbook.engines import container_tasks
 from benchhub_ansible.playbook.names import ALL_GROUP, play_name, segments, shown, task_name, unit_names
 from benchhub_ansible.playbook.plays import (
     Data,
@@ -133,7 +133,7 @@ def _prepare(plan: Plan) -> PlayFile:
             "ansible.builtin.copy": {"src": "node.sh", "dest": NODE_SCRIPT, "mode": "0755"},
         }
     )
-    if containers(plan):
+    if container_tasks(plan):
         tasks.append(
             {
                 "name": f"{name} | put the script there that speaks to docker and podman",
@@ -227,18 +227,12 @@ def _collect_plays(plan: Plan, stages: Iterable[PlannedStage], what: str) -> lis
     return plays
 
 
-def containers(plan: Plan) -> list[tuple[PlannedStage, PlannedTask]]:
-    """The tasks that speak to a container engine, cleanup stages among them."""
-    tasks = [(stage, task) for stage in (*plan.stages(), *plan.cleanup) for task in stage.tasks if not task.ansible]
-    return [(stage, task) for stage, task in tasks if "container" in steps.what_runs(plan, task)]
-
-
 def _sweep_plays(plan: Plan) -> list[Data]:
     """A play for each way to speak to an engine: removes what has the run's label still, and tells what is left."""
     look = '[ ! -r "$1" ] || exec /bin/sh "$@"'
     plays: dict[str, Data] = {}
-    for stage, task in containers(plan):
-        argv = container_call("sweep", engine_of(steps.what_runs(plan, task)["container"]), "-")[1:]
+    for stage, task, given in container_tasks(plan):
+        argv = container_call("sweep", engine_of(given), "-")[1:]
         for host in patterns(plan, stage):
             name = f"Teardown | remove the containers of {host}"
             swept: Data = {
