@@ -138,7 +138,7 @@ class Node:
         found: dict[int, psutil.Process] = {}
         with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
             found = {process.pid: process for process in psutil.Process(self.pid).children(recursive=True)}
-        return [process for process in found.values() if process.is_running() and process.status() != "zombie"]
+        return [process for process in found.values() if not all_gone([process])]
 
     @property
     def folder(self) -> Path:
@@ -176,4 +176,11 @@ def eventually(condition: Any, limit: float = 10) -> None:
 
 def all_gone(processes: list[psutil.Process]) -> bool:
     """Whether none of these runs any more; one that nobody has waited for yet does not run."""
-    return not any(process.is_running() and process.status() != "zombie" for process in processes)
+    return not any(map(_runs, processes))
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
