@@ -36,9 +36,9 @@ def test_a_missing_secret_says_how_to_give_it(spec: dict[str, dict[str, str]], m
     assert str(error.value) == message
 
 
-def test_a_file_of_the_controller_that_is_gone_is_told_without_its_path() -> None:
+def test_a_file_of_the_controller_that_is_gone_is_told_without_its_path(tmp_path: Path) -> None:
     with pytest.raises(MissingSecretError, match="FileNotFoundError"):
-        Secrets({}, {"BENCHHUB_SECRETS": "/nonexistent"}).value("A")
+        Secrets({}, {"BENCHHUB_SECRETS": str(tmp_path / "gone")}).value("A")
 
 
 def test_masks_hold_every_value_there_is_longest_first() -> None:

@@ -166,10 +166,10 @@ def main(config):
 
 def _remove_jobs(config):
     """The files of this slot's services for async_status."""
-    folder = os.path.expanduser(config.get("async_dir") or "")
+    folder = os.path.expanduser(config["async_dir"])
     start = "benchhub.%s.%s." % (config["run"], config["slot"])
     try:
-        for name in os.listdir(folder or "/nonexistent"):
+        for name in os.listdir(folder):
             if name.startswith(start):
                 os.unlink(os.path.join(folder, name))
     except OSError:
