@@ -155,21 +155,24 @@ class _Reader:
 
     def doubled(self, nodes: list[MappingNode]) -> None:
         """Tells names and addresses that stand there twice: one machine must not be leased as two."""
-        for key in ("name", "address"):
-            first: dict[str, Span] = {}
-            for node in nodes:
-                scalar = self.read.scalar(node, key)
-                if scalar is None and key == "address":
-                    scalar = self.read.scalar(node, "name")
-                if scalar is None:
-                    continue
-                name = self.read.scalar(node, "name")
-                at = f"{scalar.text}:{self.port(node)}" if key == "address" else scalar.text
-                if at in first and not (key == "address" and name is not None and name.text in first):
-                    message = f"the {key} `{scalar.text}` stands here a second time"
-                    hint = f"the first one is in line {first[at].line}; a machine stands in the list once"
-                    self.read.tell("duplicate-name", message, scalar.span, hint)
-                first.setdefault(at, scalar.span)
+        names, addresses = dict[str, Span](), dict[str, Span]()
+        for node in nodes:
+            name = self.read.scalar(node, "name")
+            address = self.read.scalar(node, "address") or name
+            if name is None or address is None:
+                continue
+            at = f"{address.text}:{self.port(node)}"
+            if name.text in names:
+                self.again("name", name, names[name.text])
+            elif at in addresses:
+                self.again("address", address, addresses[at])
+            names.setdefault(name.text, name.span)
+            addresses.setdefault(at, address.span)
+
+    def again(self, what: str, scalar: Scalar, first: Span) -> None:
+        message = f"the {what} `{scalar.text}` stands here a second time"
+        hint = f"the first one is in line {first.line}; a machine stands in the list once"
+        self.read.tell("duplicate-name", message, scalar.span, hint)
 
     def port(self, node: MappingNode) -> str:
         variables = self.read.child(node, "vars")

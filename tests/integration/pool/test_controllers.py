@@ -145,7 +145,8 @@ def test_many_controllers_share_a_pool_and_some_are_killed(tmp_path: Path, capsy
     assert {code for number, code in codes.items() if number not in killed} == {0}, (numbers, done.stderr[-3000:])
     assert numbers["machines given twice"] == 0
     assert unfair == []
-    assert {g.number for g in grants if g.how == "released"} == codes.keys() - killed.keys()
+    released = {grant.number for grant in grants if grant.how == "released"}
+    assert codes.keys() - killed.keys() <= released, "a survivor lost its lease"
     for grant in grants:
         wanted = NEEDS[grant.number % len(NEEDS)]
         assert len(grant.machines) == sum(wanted), "all or none"
