@@ -70,7 +70,7 @@ def start(lab: Path, number: int, begin: int, other_end: int) -> int:
 
 
 def kill_some(lab: Path, living: dict[int, int], count: int, chance: random.Random) -> dict[int, float]:
-    """Kills so many controllers at random instants, every other one of those that hold machines; when each was."""
+    """Kills so many controllers at random instants, every other one with machines where one has any; when each was."""
     pool, killed = PoolScheduler.from_where(str(lab)), dict[int, float]()
     while len(killed) < count:
         time.sleep(chance.expovariate(10))
