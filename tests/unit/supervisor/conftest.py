@@ -20,6 +20,11 @@ from typing import Any
 import psutil
 import pytest
 
+#: How the supervisor is called on a node: by a sh that is in its folder. Its arguments: the folder, and how.
+CALL = ["/bin/sh", "-c", 'cd "$0" && how="$1" && . ./call']
+#: Requests shorter than this are read by sh itself.
+SHORT = 2048
+
 COLLECTION = Path(__file__).parents[3] / "collections" / "ansible_collections" / "benchhub" / "bench"
 
 
@@ -87,11 +92,13 @@ class Node:
         return answer
 
     def begin(self, op: str, how: str = "", /, **request: Any) -> subprocess.Popen[bytes]:
-        command = [*self.prefix, "/bin/sh", str(self.dir / ".benchhub" / "call"), how]
+        data = json.dumps({"op": op, **request}).encode() + b"\n"
+        how = how or ("short" if len(data) < SHORT else "")
+        command = [*self.prefix, *CALL, str(self.dir / ".benchhub"), how]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(json.dumps({"op": op, **request}).encode() + b"\n")
+            process.stdin.write(data)
             process.stdin.close()
         process.stdin = None
         return process

@@ -14,16 +14,14 @@ from typing import Any
 
 import pytest
 
-from .conftest import Node, bootstrap, eventually
+from .conftest import CALL, Node, bootstrap, eventually
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")
 STEP = {"kind": "shell", "text": "true"}
 
 
 def raw(node: Node, data: bytes) -> dict[str, Any]:
-    done = subprocess.run(
-        ["/bin/sh", str(node.folder / "call")], input=data, capture_output=True, timeout=20, check=True
-    )
+    done = subprocess.run([*CALL, str(node.folder), ""], input=data, capture_output=True, timeout=20, check=True)
     reply: dict[str, Any] = json.loads(done.stdout)
     return reply
 

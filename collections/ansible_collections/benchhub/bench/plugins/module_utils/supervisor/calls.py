@@ -1,10 +1,12 @@
-"""Requests and replies as files: sh on the node can make a call without Python, with one fork.
+"""Requests and replies as files: sh on the node can make a call without Python, a short one without a fork.
+
+The client is a part of the sh that the controller starts in this folder; ``how`` is empty, ``short`` or ``full``.
 
 The supervisor keeps FIFOs ``r.1`` … ``r.8`` ready. A client claims one by creating ``q.N`` exclusively, writes its
 request there and N to the FIFO ``ctl``, and reads its reply from ``r.N``; when all are taken it makes its own FIFO
-(``q.xPID``, ``r.xPID``). Where no file can be written, because the disk is full, ``call full`` sends the request itself
-through ``ctl`` and reads the reply from ``r.0``. When the supervisor dies the FIFO closes and the client says so; when
-the client dies, the supervisor sees an error on the FIFO and drops what it waited for.
+(``q.xPID``, ``r.xPID``). Where no file can be written, because the disk is full, a ``full`` call sends the request
+itself through ``ctl`` and reads the reply from ``r.0``. When the supervisor dies the FIFO closes and the client
+says so; when the client dies, the supervisor sees an error on the FIFO and drops what it waited for.
 """
 
 import errno
@@ -26,13 +28,12 @@ _SHORT = 2048
 
 CLIENT = """\
 umask 077
-cd "${0%%/*}" || exit 1
 gone() { [ "$n" ] || cat > /dev/null; echo '{"ok": false, "error": "gone"}'; exit 0; }
 n=
 # a process of that number could be another one by now: the supervisor's own working directory is this folder
 read -r p 2>/dev/null < pid && [ "/proc/$p/cwd" -ef . ] || gone
 kill -CONT "$p" 2>/dev/null  # somebody may have stopped it
-if [ "$1" = full ]; then
+if [ "$how" = full ]; then
   IFS= read -r m
   n=0
 else
@@ -40,7 +41,11 @@ else
   for n in %s; do { true > q.$n; } 2>/dev/null && break; n=; done
   set +C
   [ "$n" ] || { n=x$$; rm -f q.$n r.$n; mkfifo r.$n || gone; }
-  cat > q.$n || { rm -f q.$n; echo '{"ok": false, "error": "full"}'; exit 0; }
+  if [ "$how" ]; then IFS= read -r m && printf '%%s\\n' "$m"; else cat; fi > q.$n || {
+    rm -f q.$n
+    echo '{"ok": false, "error": "full"}'
+    exit 0
+  }
   m=$n
 fi
 { [ -p ctl ] && printf '%%s\\n' "$m" > ctl; } 2>/dev/null || gone
