@@ -5,6 +5,9 @@ import time
 
 from . import aftermath, status
 
+#: After the common instant nothing of ours runs on the node for so long, while the commands start, seconds.
+_QUIET = 0.1
+
 
 def run(monitor, gate_class):
     """Runs the list; the monitor's last report says ok, failed or, when it was told to end, stopped."""
@@ -174,6 +177,8 @@ def _released(monitor, record, gate, pid):
 def _started(monitor, gate, pid):
     """When the command really began; None when it could not, or was told to end before its instant."""
     gate.release(monitor.release_at)
+    quiet_until = time.monotonic() + monitor.release_at - time.time() + _QUIET
+    monitor.until(lambda: monitor.has_ended(pid), quiet_until)
     monitor.watch(gate.watched())
     began = []
 
