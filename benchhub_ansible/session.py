@@ -7,7 +7,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -61,6 +61,15 @@ def run(
             hint="only the default profile has a supervisor that ends them in time",
         )
     scheduler = scheduler or usable_scheduler(options.where, options.ansible_args)
+    with prepared(job, options, observer, scheduler) as (session, base):
+        return session.whole(scheduler, base)
+
+
+@contextlib.contextmanager
+def prepared(
+    job: Path | LoadedJob, options: RunOptions, observer: Observer, scheduler: Scheduler
+) -> Iterator[tuple[Session, Path]]:
+    """A run whose journal has begun, under its lock, and the job's folder; nothing has been asked of the scheduler."""
     loaded = load_file(job) if isinstance(job, Path) else job
     for warning in loaded.warnings:
         observer.warning(warning)
@@ -75,8 +84,8 @@ def run(
     secrets = Secrets.read(plan.secrets, environ=options.environ, base=base, source=source, names=plan.names())
     folder = RunFolder(options.runs_dir / new_run_id(plan.job))
     folder.create()
-    with folder.locked(), _journal(folder, secrets, observer) as journal:
-        session = _Session(folder, plan, options, journal=journal, secrets=secrets, observer=observer)
+    with folder.locked(), open_journal(folder, secrets, observer) as journal:
+        session = Session(folder, plan, options, journal=journal, secrets=secrets, observer=observer)
         with session.control.signals():
             try:
                 session.prepare(loaded, job_path, scheduler)
@@ -85,7 +94,7 @@ def run(
                 raise
             observer.begin(plan, folder)
             session.begin(job_path.parent)
-            return session.whole(scheduler, job_path.parent)
+            yield session, job_path.parent
 
 
 def recover(folder: RunFolder, options: RunOptions, observer: Observer) -> RunOutcome:
@@ -94,6 +103,10 @@ def recover(folder: RunFolder, options: RunOptions, observer: Observer) -> RunOu
     if before == "running":
         raise UsageError(
             f"run {folder.run_id} has a controller that lives", hint=f"end it with: benchhub stop {folder.run_id}"
+        )
+    if before == "submitted":
+        raise UsageError(
+            f"run {folder.run_id} was submitted and has not begun", hint=f"end it with: benchhub stop {folder.run_id}"
         )
     if before not in ("lost", "kept"):
         raise UsageError(f"run {folder.run_id} has ended ({before}): there is nothing to recover")
@@ -104,9 +117,9 @@ def recover(folder: RunFolder, options: RunOptions, observer: Observer) -> RunOu
     begin = next((event for event in events if event["event"] == "run-begin"), {})
     base = Path(str(begin.get("job_dir") or "."))
     secrets = Secrets.read(plan.secrets, environ=options.environ, base=base, required=False)
-    with folder.locked(), _journal(folder, secrets, observer) as journal:
+    with folder.locked(), open_journal(folder, secrets, observer) as journal:
         observer.begin(plan, folder)
-        session = _Session(folder, plan, options, journal=journal, secrets=secrets, observer=observer)
+        session = Session(folder, plan, options, journal=journal, secrets=secrets, observer=observer)
         with session.control.signals():
             return session.finish(events, kept=before == "kept", where=str(begin.get("where", DEFAULT_WHERE)))
 
@@ -117,11 +130,12 @@ def _never_begun(folder: RunFolder) -> BenchhubError:
     return UsageError(f"run {folder.run_id} has not begun: there is nothing to recover", hint=f"rm -r {folder.path}")
 
 
-def _journal(folder: RunFolder, secrets: Secrets, observer: Observer) -> Journal:
+def open_journal(folder: RunFolder, secrets: Secrets, observer: Observer) -> Journal:
+    """The run's journal, secrets masked."""
     return Journal(folder.journal, redact=secrets.redact, listener=observer.event)
 
 
-class _Session:
+class Session:
     """One run under its lock: what ``run`` and ``recover`` have in common."""
 
     def __init__(
@@ -134,10 +148,10 @@ class _Session:
         secrets: Secrets,
         observer: Observer,
     ) -> None:
-        self._folder = folder
-        self._plan = plan
+        self.folder = folder
+        self.plan = plan
         self._options = options
-        self._journal = journal
+        self.journal = journal
         self._secrets = secrets
         self._observer = observer
         self.control = Control(
@@ -162,7 +176,7 @@ class _Session:
 
     def _no_room(self, error: OSError) -> None:
         """Ends the run: what happens next could not be told or recovered."""
-        reason = f"the journal in {self._folder.path} cannot be written: {error.strerror}"
+        reason = f"the journal in {self.folder.path} cannot be written: {error.strerror}"
         self.control.lose(Loss(reason=reason, exit_code=ExitCode.RESULT))
         self._notice(reason)
 
@@ -173,19 +187,19 @@ class _Session:
             if getattr(scheduler, "immediate", False):
                 self._road.begin(and_teardown=self._tears_down_at_once)
         except OSError as error:
-            raise ResultError(f"{self._folder.path} cannot be written: {error.strerror}") from error
-        scheduler.check(Request.of(self._plan))
+            raise ResultError(f"{self.folder.path} cannot be written: {error.strerror}") from error
+        scheduler.check(Request.of(self.plan))
 
     def _write_what_is_known(self, loaded: LoadedJob, job_path: Path) -> None:
-        folder, plan = self._folder, self._plan
+        folder, plan = self.folder, self.plan
         folder.write(folder.job / job_path.name, loaded.job.source.text)
         folder.write_json(folder.plan, plan_to_data(plan))
         self._write_project(job_path.parent)
 
     def _write_project(self, job_dir: Path) -> None:
         write_project(
-            self._plan,
-            self._folder.path,
+            self.plan,
+            self.folder.path,
             profile=self._options.profile,
             collections=resources.collections(),
             job_dir=job_dir,
@@ -194,22 +208,27 @@ class _Session:
     def discard(self) -> None:
         """Leaves nothing of a run that came to nothing before it began."""
         self._road.close()
-        self._folder.discard()
+        self.folder.discard()
 
     @property
     def _tears_down_at_once(self) -> bool:
         return not (self._options.keep or self._options.keep_on_failure)
 
+    def take_over(self) -> None:
+        """Says that a run which was prepared elsewhere begins here."""
+        self._sign()
+        self.journal.write("begun", host=platform.node())
+
     def _sign(self) -> None:
         """Says who holds the lock, for ``benchhub stop``."""
         controller = {"pid": os.getpid(), "started": time.time(), "host": platform.node()}
-        self._folder.write_json(self._folder.controller, controller)
+        self.folder.write_json(self.folder.controller, controller)
 
     def begin(self, job_dir: Path) -> None:
         """Opens the journal of the run: from its first line on ``recover`` can finish whatever was begun."""
-        folder, plan, options = self._folder, self._plan, self._options
+        folder, plan, options = self.folder, self.plan, self._options
         self._sign()
-        self._journal.write(
+        self.journal.write(
             "run-begin",
             run_id=folder.run_id,
             job=plan.job,
@@ -230,7 +249,7 @@ class _Session:
             ending = Ending(status="failed", exit_code=error.exit_code, reason=reason)
             if self.control.wants_end:
                 ending = replace(ending, status="interrupted", exit_code=ExitCode.INTERRUPTED)
-            outcome = self._end(ending)
+            outcome = self.end(ending)
             for diagnostic in error.diagnostics:
                 self._observer.warning(diagnostic)
             return outcome
@@ -257,36 +276,36 @@ class _Session:
         return None if self._tears_down_at_once or not self._may_keep() else self._hold(scheduler, allocation)
 
     def _acquire(self, scheduler: Scheduler) -> Allocation:
-        request = Request.of(self._plan)
-        self._journal.write("acquire-intent", requests=[f"{n.count} {n.type}" for n in request.nodes])
+        request = Request.of(self.plan)
+        self.journal.write("acquire-intent", requests=[f"{n.count} {n.type}" for n in request.nodes])
         allocation = scheduler.acquire(
             request,
-            run_id=self._folder.run_id,
+            run_id=self.folder.run_id,
             progress=self._waits,
             cancelled=lambda: self.control.wants_end,
         )
         try:
-            self._folder.write_json(self._folder.allocation, allocation.as_data())
-            self._journal.write("acquired", allocation=allocation.as_data())
+            self.folder.write_json(self.folder.allocation, allocation.as_data())
+            self.journal.write("acquired", allocation=allocation.as_data())
         except BenchhubError:
             self._road.release(scheduler, allocation)
             raise
         return allocation
 
     def _waits(self, text: str) -> None:
-        self._journal.write("waiting", text=text)
+        self.journal.write("waiting", text=text)
         self._notice(text)
 
     def _write_inventory(self, allocation: Allocation, job_dir: Path) -> None:
         content = inventory(
-            self._plan,
+            self.plan,
             allocation,
-            run_id=self._folder.run_id,
+            run_id=self.folder.run_id,
             job_dir=str(job_dir),
             node_dir=self._options.node_dir,
-            collect_dest=str(self._folder.collected),
+            collect_dest=str(self.folder.collected),
         )
-        self._folder.write(self._folder.inventory, content)
+        self.folder.write(self.folder.inventory, content)
 
     def _may_keep(self) -> bool:
         failed = self._road.ending().status != "success"
@@ -306,12 +325,12 @@ class _Session:
         if self.control.wants_end:
             return None  # asked for meanwhile: who asks for the end does not want nodes that stay up
         self._road.close()
-        result = result_of(self._folder, ending)
+        result = result_of(self.folder, ending)
         verdict = result.verdict
-        self._journal.write(
+        self.journal.write(
             "kept", until=until, status=verdict.status, exit_code=verdict.exit_code, reason=verdict.reason
         )
-        return write_outcome(self._folder, result, kept_until=until)
+        return write_outcome(self.folder, result, kept_until=until)
 
     def _way_back(
         self,
@@ -340,7 +359,7 @@ class _Session:
         if defect is not None or (problems and ending.status == "success"):
             code = problems[0].exit_code if isinstance(problems[0], BenchhubError) else ExitCode.NODES
             ending = Ending(status="failed", exit_code=code, reason="; ".join(map(str, problems)))
-        outcome = self._end(ending)
+        outcome = self.end(ending)
         for problem in problems:
             if problem is defect or not isinstance(problem, BenchhubError | OSError):
                 raise problem
@@ -348,47 +367,46 @@ class _Session:
 
     def _restore(self, allocation: Allocation, job_dir: Path) -> None:
         """Writes again what teardown needs, when somebody has removed the run folder meanwhile."""
-        if not self._folder.project.exists() or not self._folder.inventory.exists():
-            self._notice(f"{self._folder.path} was removed: what teardown needs is written again")
-            self._folder.create(again=True)
+        if not self.folder.project.exists() or not self.folder.inventory.exists():
+            self._notice(f"{self.folder.path} was removed: what teardown needs is written again")
+            self.folder.create(again=True)
             self._write_project(job_dir)
             self._write_inventory(allocation, job_dir)
 
     def finish(self, events: list[Event], *, kept: bool, where: str) -> RunOutcome:
         """The way back for a run that this process did not begin."""
         self._sign()
-        self._journal.write("recover-begin", by=os.getpid())
+        self.journal.write("recover-begin", by=os.getpid())
         self._road.close()
         scheduler = scheduler_for(where)
         names = {event["event"] for event in events}
         if "launch" in names:
             self._road.facts.launched = True
             self._road.teardown()
-        if "released" not in names and "acquire-intent" in names:
+        if "released" not in names and names & {"acquire-intent", "submit-intent"}:
             self._give_back(scheduler, acquired="acquired" in names)
         self._road.close()
-        self._journal.write("recovered", by=os.getpid())
-        return self._end(_ending_before(events) if kept else _LOST)
+        self.journal.write("recovered", by=os.getpid())
+        return self.end(_ending_before(events) if kept else _LOST)
 
     def _give_back(self, scheduler: Scheduler, *, acquired: bool) -> None:
         allocation = None
         if acquired:
             try:
-                allocation = Allocation.from_data(self._folder.read_json(self._folder.allocation))
+                allocation = Allocation.from_data(self.folder.read_json(self.folder.allocation))
             except (ResultError, KeyError, TypeError) as error:
                 self._notice(f"what was acquired is not known ({error}): it is looked for by the run's id")
-        self._journal.write("release-intent", allocation=allocation.id if allocation else None)
-        scheduler.recover(self._folder.run_id, allocation)
-        self._journal.write("released", allocation=allocation.id if allocation else None)
+        self.journal.write("release-intent", allocation=allocation.id if allocation else None)
+        scheduler.recover(self.folder.run_id, allocation)
+        self.journal.write("released", allocation=allocation.id if allocation else None)
 
-    def _end(self, ending: Ending) -> RunOutcome:
+    def end(self, ending: Ending) -> RunOutcome:
+        """Writes how the run ended: the journal's last line, result and report."""
         self.control.settle()
-        result = result_of(self._folder, ending)
+        result = result_of(self.folder, ending)
         verdict = result.verdict
-        entry = self._journal.write(
-            "run-end", status=verdict.status, exit_code=verdict.exit_code, reason=verdict.reason
-        )
-        return write_outcome(self._folder, replace(result, ended=entry["t"]))
+        entry = self.journal.write("run-end", status=verdict.status, exit_code=verdict.exit_code, reason=verdict.reason)
+        return write_outcome(self.folder, replace(result, ended=entry["t"]))
 
 
 _LOST = Ending(

@@ -34,6 +34,7 @@ VERBS = {
     "plan": Verb(f"{_PACKAGE}.plan:plan", "Show what would run."),
     "compile": Verb(f"{_PACKAGE}.compile:compile_command", "Write the playbooks of a job into a folder."),
     "run": Verb(f"{_PACKAGE}.run:run", "Run a job."),
+    "submit": Verb(f"{_PACKAGE}.submit:submit", "Hand a run to a batch system."),
     "status": Verb(f"{_PACKAGE}.status:status", "Show how far a run is, or how it ended."),
     "logs": Verb(f"{_PACKAGE}.logs:logs", "Show what a run's steps and services printed."),
     "stop": Verb(f"{_PACKAGE}.stop:stop", "End a run in order."),
@@ -46,6 +47,9 @@ VERBS = {
     "schema": Verb(f"{_PACKAGE}.schema:schema", "Print the JSON Schema of a job, a result or a pool."),
 }
 
+#: What no user calls: not in the list of verbs.
+_INTERNAL = {"begin": Verb(f"{_PACKAGE}.submit:begin", "Carry out a submitted run.")}
+
 
 class VerbGroup(click.Group):
     """Loads a verb's module when the verb is called: a broken or slow one is nobody else's trouble."""
@@ -56,7 +60,7 @@ class VerbGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         """The command of a verb; None when there is none of that name."""
-        verb = VERBS.get(cmd_name)
+        verb = VERBS.get(cmd_name) or _INTERNAL.get(cmd_name)
         if verb is None:
             return None
         module, name = verb.where.split(":")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from benchhub_ansible.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from benchhub_ansible.execution.folder import RunFolder
 
 _RUNS_DIR = "runs"
 
@@ -44,6 +47,19 @@ def runs_dir_option(command: Command) -> Command:
     """Adds ``--runs-dir``."""
     path = click.Path(path_type=Path, file_okay=False)
     return click.option("--runs-dir", type=path, help="Folder of the runs (default: runs).")(command)
+
+
+def looked_after(folder: RunFolder) -> str | None:
+    """What a submitted run waits for that has not begun; one that never will is written off first. None for others."""
+    from benchhub_ansible.execution.runs import state  # noqa: PLC0415 - these take time to import
+
+    if state(folder) != "submitted":
+        return None
+    from benchhub_ansible import submission  # noqa: PLC0415
+    from benchhub_ansible.cli.run import watch  # noqa: PLC0415
+
+    with watch() as observer:
+        return submission.look_after(folder, observer)
 
 
 def json_option(command: Command) -> Command:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchhub_ansible.cli.options import run_argument, runs_dir_of, runs_dir_option, settings_for
+from benchhub_ansible.cli.options import looked_after, run_argument, runs_dir_of, runs_dir_option, settings_for
 from benchhub_ansible.errors import UsageError
 from benchhub_ansible.execution.runs import find_run
 from benchhub_ansible.registry import names
@@ -35,7 +35,9 @@ def report(run: str | None, name: str, output: Path | None, runs_dir: Path | Non
     """
     if name not in names("report"):
         raise UsageError(f"there is no report named {name!r}", hint=f"there are: {_formats()}")
-    result = build_result(find_run(runs_dir_of(runs_dir, settings_for()), run).path)
+    folder = find_run(runs_dir_of(runs_dir, settings_for()), run)
+    looked_after(folder)
+    result = build_result(folder.path)
     terminal = output is None and sys.stdout.isatty()
     text = render(name, result, color=terminal, width=shutil.get_terminal_size((120, 24)).columns if terminal else 120)
     if output is None:

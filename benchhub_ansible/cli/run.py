@@ -6,15 +6,19 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchhub_ansible.cli.options import json_option, runs_dir_of, runs_dir_option, settings_for
+from benchhub_ansible.cli.options import Command, json_option, runs_dir_of, runs_dir_option, settings_for
 from benchhub_ansible.cli.streams import output_lost
 from benchhub_ansible.settings import with_absolute_paths
 from benchhub_ansible.values import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from benchhub_ansible.execution.options import RunOptions
 
 _EPILOG = """\b
 Examples:
@@ -65,53 +69,74 @@ def not_empty(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ..
     return value
 
 
-@click.command(epilog=_EPILOG)
-@click.argument("job", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--on", "where", metavar="WHERE", help="Where nodes come from: local, inventory:PATH, or a plugin.")
-@click.option("--var", "variables", type=Assignment(), multiple=True, help="Set a variable of the job.")
-@click.option("--profile", type=click.Choice(["default", "portable"]), help="Which playbooks are compiled.")
-@click.option("--from", "from_stage", metavar="STAGE", help="Leave out the stages before this one.")
-@click.option("--only", metavar="STAGE", help="Run this stage alone.")
-@click.option("--keep", is_flag=True, help="Leave nodes and services up afterwards.")
-@click.option("--keep-on-failure", is_flag=True, help="The same, when the run failed.")
-@click.option("--keep-for", type=Duration(), help="How long they are kept at most (default: 2h).")
-@click.option("--node-dir", callback=absolute, help="Folder on the nodes for our files (default: /tmp).")
-@click.option(
-    "--ansible-arg", "ansible_args", multiple=True, callback=not_empty, help="One more argument of ansible-playbook."
+def job_options(command: Command) -> Command:
+    """Adds JOB and every option that says how it is run."""
+    for decorate in reversed(_JOB_OPTIONS):
+        command = decorate(command)
+    return command
+
+
+_JOB_OPTIONS = (
+    click.argument("job", type=click.Path(path_type=Path, exists=True, dir_okay=False)),
+    click.option("--on", "where", metavar="WHERE", help="Where nodes come from: local, inventory:PATH, or a plugin."),
+    click.option("--var", "variables", type=Assignment(), multiple=True, help="Set a variable of the job."),
+    click.option("--profile", type=click.Choice(["default", "portable"]), help="Which playbooks are compiled."),
+    click.option("--from", "from_stage", metavar="STAGE", help="Leave out the stages before this one."),
+    click.option("--only", metavar="STAGE", help="Run this stage alone."),
+    click.option("--keep", is_flag=True, help="Leave nodes and services up afterwards."),
+    click.option("--keep-on-failure", is_flag=True, help="The same, when the run failed."),
+    click.option("--keep-for", type=Duration(), help="How long they are kept at most (default: 2h)."),
+    click.option("--node-dir", callback=absolute, help="Folder on the nodes for our files (default: /tmp)."),
+    click.option(
+        "--ansible-arg",
+        "ansible_args",
+        multiple=True,
+        callback=not_empty,
+        help="One more argument of ansible-playbook.",
+    ),
 )
-@runs_dir_option
-@json_option
-@click.pass_context
-def run(ctx: click.Context, /, job: Path, **given: Any) -> None:
-    """Run JOB on nodes and report what came of it."""
-    # What the road needs takes a fifth of a second to import: help and completion do without.
-    from benchhub_ansible.schedulers.where import DEFAULT_WHERE, usable_scheduler  # noqa: PLC0415
+
+
+def run_options(job: Path, given: Mapping[str, Any]) -> RunOptions:
+    """What a run is given: the command line, else the settings, else the defaults."""
+    from benchhub_ansible.execution.options import KEEP_FOR, NODE_DIR, RunOptions  # noqa: PLC0415
+    from benchhub_ansible.schedulers.where import DEFAULT_WHERE  # noqa: PLC0415
 
     settings = settings_for(job)
-    where = given["where"] or settings.on or DEFAULT_WHERE
-    ansible_args = (*(settings.ansible_args or ()), *with_absolute_paths(given["ansible_args"], Path.cwd()))
-    scheduler = usable_scheduler(where, ansible_args)  # reads an inventory while the rest is imported
-
-    from benchhub_ansible import session  # noqa: PLC0415
-    from benchhub_ansible.execution.runs import lost_runs  # noqa: PLC0415
-
-    runs_dir = runs_dir_of(given["runs_dir"], settings)
-    for lost in lost_runs(runs_dir):
-        click.echo(f"note: run {lost.run_id} lost its controller; end it: benchhub recover {lost.run_id}", err=True)
-    options = session.RunOptions(
-        runs_dir=runs_dir,
-        where=where,
+    return RunOptions(
+        runs_dir=runs_dir_of(given["runs_dir"], settings),
+        where=given["where"] or settings.on or DEFAULT_WHERE,
         variables=dict(given["variables"]),
         profile=given["profile"] or settings.profile or "default",
         from_stage=given["from_stage"],
         only=given["only"],
         keep=given["keep"],
         keep_on_failure=given["keep_on_failure"],
-        keep_for=given["keep_for"] or settings.keep_for or session.KEEP_FOR,
-        node_dir=given["node_dir"] or settings.node_dir or session.NODE_DIR,
-        ansible_args=ansible_args,
+        keep_for=given["keep_for"] or settings.keep_for or KEEP_FOR,
+        node_dir=given["node_dir"] or settings.node_dir or NODE_DIR,
+        ansible_args=(*(settings.ansible_args or ()), *with_absolute_paths(given["ansible_args"], Path.cwd())),
         pass_env=settings.pass_env or (),
     )
+
+
+@click.command(epilog=_EPILOG)
+@job_options
+@runs_dir_option
+@json_option
+@click.pass_context
+def run(ctx: click.Context, /, job: Path, **given: Any) -> None:
+    """Run JOB on nodes and report what came of it."""
+    # What the road needs takes a fifth of a second to import: help and completion do without.
+    from benchhub_ansible.schedulers.where import usable_scheduler  # noqa: PLC0415
+
+    options = run_options(job, given)
+    scheduler = usable_scheduler(options.where, options.ansible_args)  # reads an inventory while the rest is imported
+
+    from benchhub_ansible import session  # noqa: PLC0415
+    from benchhub_ansible.execution.runs import lost_runs  # noqa: PLC0415
+
+    for lost in lost_runs(options.runs_dir):
+        click.echo(f"note: run {lost.run_id} lost its controller; end it: benchhub recover {lost.run_id}", err=True)
     with watch() as observer:
         outcome = session.run(job, options, observer, scheduler=scheduler)
     show_outcome(outcome, as_json=given["as_json"])

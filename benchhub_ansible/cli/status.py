@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from benchhub_ansible.cli.options import json_option, run_argument, runs_dir_of, runs_dir_option, settings_for
+from benchhub_ansible.cli.options import (
+    json_option,
+    looked_after,
+    run_argument,
+    runs_dir_of,
+    runs_dir_option,
+    settings_for,
+)
 
 _EPILOG = """\b
 Examples:
@@ -28,8 +35,10 @@ def status(run: str | None, runs_dir: Path | None, *, as_json: bool) -> None:
     from benchhub_ansible.execution.journal import read_journal  # noqa: PLC0415
     from benchhub_ansible.execution.runs import find_run, state  # noqa: PLC0415
     from benchhub_ansible.plan.data import plan_from_data  # noqa: PLC0415
+    from benchhub_ansible.shown import visible  # noqa: PLC0415
 
     folder = find_run(runs_dir_of(runs_dir, settings_for()), run)
+    waits = looked_after(folder)
     board = Board(plan_from_data(folder.read_json(folder.plan)))
     last: dict[str, Any] = {}
     for event in read_journal(folder.journal):
@@ -47,10 +56,18 @@ def status(run: str | None, runs_dir: Path | None, *, as_json: bool) -> None:
             }
             for row in board.rows.values()
         ]
-        data = {"version": 1, "run": folder.run_id, "state": state(folder), "doing": board.doing, "stages": stages}
+        data = {
+            "version": 1,
+            "run": folder.run_id,
+            "state": state(folder),
+            "doing": waits or board.doing,
+            "stages": stages,
+        }
         click.echo(json.dumps(data, indent=2))
         return
     _show(folder.run_id, state(folder), board, last)
+    if waits is not None:
+        click.echo(visible(waits))
 
 
 def _show(run_id: str, run_state: str, board: Any, last: dict[str, Any]) -> None:

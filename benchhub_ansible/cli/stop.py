@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from benchhub_ansible.cli.options import run_argument, runs_dir_of, runs_dir_option, settings_for
+from benchhub_ansible.cli.options import looked_after, run_argument, runs_dir_of, runs_dir_option, settings_for
 from benchhub_ansible.cli.run import Duration, show_outcome, watch
 from benchhub_ansible.errors import ExitCode, NodesError, UsageError
 from benchhub_ansible.execution.folder import RunFolder
@@ -41,6 +41,13 @@ def stop(ctx: click.Context, run: str | None, runs_dir: Path | None, timeout: fl
         _ask(folder, timeout)
         click.echo(visible(f"run {folder.run_id}: {state(folder)}"))
         ctx.exit(ExitCode.SUCCESS)
+    if looked_after(folder) is not None:
+        from benchhub_ansible import submission  # noqa: PLC0415
+
+        with watch() as observer:
+            submission.stop(folder, observer)
+        click.echo(visible(f"run {folder.run_id}: {state(folder)}"))
+        ctx.exit(ExitCode.SUCCESS)
     if state(folder) != "kept":
         hint = f"finish it with: benchhub recover {folder.run_id}" if state(folder) == "lost" else None
         raise UsageError(f"run {folder.run_id} does not run ({state(folder)})", hint=hint)
@@ -53,13 +60,18 @@ def stop(ctx: click.Context, run: str | None, runs_dir: Path | None, timeout: fl
 
 def _ask(folder: RunFolder, timeout: float) -> None:
     """Sends the controller a SIGTERM, with a note that it was us, and waits for its end."""
+    from benchhub_ansible import submission  # noqa: PLC0415
+
     controller = folder.read_json(folder.controller)
-    if controller.get("host") != platform.node():
-        raise UsageError(f"run {folder.run_id} is run by {controller.get('host')}", hint="call benchhub stop there")
     folder.write(folder.stop_request, "")
-    # The lock is held, so the process lives and the number is still its own.
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(int(controller["pid"]), signal.SIGTERM)
+    if submission.ask_to_end(folder):
+        pass  # its batch system passes it on, wherever the controller is
+    elif controller.get("host") != platform.node():
+        raise UsageError(f"run {folder.run_id} is run by {controller.get('host')}", hint="call benchhub stop there")
+    else:
+        # The lock is held, so the process lives and the number is still its own.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(controller["pid"]), signal.SIGTERM)
     end = time.monotonic() + timeout
     while folder.alive():
         if time.monotonic() > end:

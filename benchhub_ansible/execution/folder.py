@@ -136,12 +136,12 @@ class RunFolder:
             raise ResultError(f"{path}: cannot be read: {error}") from None
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, patience: float = _LOCK_PATIENCE) -> Iterator[None]:
         """Holds the run's lock: who sees it held knows that a controller lives. UsageError when another holds it."""
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             # Somebody who only asks whether we live holds it for an instant; so try for a moment.
-            end = time.monotonic() + _LOCK_PATIENCE
+            end = time.monotonic() + patience
             while True:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -56,16 +56,20 @@ def find_run(runs_dir: Path, name: str | None = None) -> RunFolder:
 
 
 def state(folder: RunFolder) -> str:
-    """``running``, ``kept`` (nodes held for the user), ``lost`` (its controller died), or the status it ended with."""
+    """``running``, ``kept``, ``submitted``, ``lost``, or the status it ended with.
+
+    ``kept``: nodes are held for the user; ``submitted``: a batch system has it, and it has not begun; ``lost``: its
+    controller died.
+    """
     if folder.alive():
         return "running"
     last: Event | None = None
     for event in read_journal(folder.journal):
-        if event["event"] in ("run-end", "kept", "recover-begin"):
+        if event["event"] in ("run-end", "kept", "recover-begin", "submitted", "begun"):
             last = event
-    if last is None or last["event"] == "recover-begin":
+    if last is None or last["event"] in ("recover-begin", "begun"):
         return "lost"
-    return "kept" if last["event"] == "kept" else str(last.get("status", "lost"))
+    return str(last["event"]) if last["event"] in ("kept", "submitted") else str(last.get("status", "lost"))
 
 
 def lost_runs(runs_dir: Path) -> Iterator[RunFolder]:

@@ -49,6 +49,8 @@ def _derived(record: RunRecord, stages: tuple[StageRun, ...], failure: Failure |
     """Status and reason of a run whose controller has not said how it ended."""
     if record.running:
         return "running", "its controller is still at work"
+    if record.first("submitted") and not record.first("begun"):
+        return "running", "it was handed to the scheduler and has not begun; `benchhub status` tells what it waits for"
     if next(record.named("recovered"), None) is not None:
         return "interrupted", "its controller ended without a word; recovered afterwards"
     if next(record.named("teardown-end", "released"), None) is None:

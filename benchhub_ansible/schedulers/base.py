@@ -6,10 +6,11 @@ A scheduler turns a Request into an Allocation. The session writes the intent to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, Self
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
 
 from benchhub_ansible.errors import ExitCode, SchedulerError
 from benchhub_ansible.job.model import NodeRequest
@@ -186,6 +187,27 @@ class Scheduler(Protocol):
 
         SchedulerError when there is no such lease.
         """
+        ...
+
+
+@runtime_checkable
+class BatchScheduler(Protocol):
+    """A scheduler that can carry out a whole run by itself, beside what every Scheduler does. It raises as they do.
+
+    A run is handed over with a command that begins it on one of its nodes; there, ``acquire`` gives the nodes that the
+    scheduler has granted for it. ``ticket`` is what ``submit`` returned.
+    """
+
+    def submit(self, request: Request, *, run_id: str, command: Sequence[str], log: Path) -> str:
+        """A ticket for a run that begins once its nodes are granted; what the command prints goes to ``log``."""
+        ...
+
+    def progress_of(self, ticket: str) -> str | Loss:
+        """What a run waits for that has not begun, in words; why it never will when it has gone."""
+        ...
+
+    def ask_to_end(self, ticket: str, *, begun: bool) -> None:
+        """Takes a run out of the queue; of one that has begun, asks the controller to end it, as SIGTERM does."""
         ...
 
 

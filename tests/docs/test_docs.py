@@ -15,7 +15,9 @@ from benchhub_ansible.source import Source
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
-VERBS = "init validate convert plan compile run status logs stop recover nodes report compare history doctor schema"
+VERBS = (
+    "init validate convert plan compile run submit status logs stop recover nodes report compare history doctor schema"
+)
 
 
 def named(path: Path) -> str:

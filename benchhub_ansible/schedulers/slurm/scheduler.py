@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Self
 
 from benchhub_ansible.errors import SchedulerError
-from benchhub_ansible.schedulers.base import Allocation, Cancelled, Lost, NodeState, Progress, Request, Waiting
+from benchhub_ansible.schedulers.base import Allocation, Cancelled, Loss, Lost, NodeState, Progress, Request, Waiting
 from benchhub_ansible.schedulers.slurm import jobs, nodes, render
 from benchhub_ansible.schedulers.slurm.client import SlurmClient, SlurmctldAwayError, missing
 from benchhub_ansible.schedulers.slurm.holder import Holders
@@ -40,6 +42,7 @@ class SlurmScheduler:
 
     def __init__(self, options: SlurmOptions, environ: Mapping[str, str]) -> None:
         self._options = options
+        self._environ = environ
         self._inside = environ.get("SLURM_JOB_ID")  # set by salloc and sbatch
         self._client = SlurmClient(environ)
         self._queue = SharedQueue(self._client)
@@ -97,6 +100,31 @@ class SlurmScheduler:
         silence = Silence(self._options.patience, self._progress)
         since = float(allocation.data["seen"])
         return Watch(self._queue, str(allocation.data["job"]), lost, silence=silence, since=since)
+
+    def submit(self, request: Request, *, run_id: str, command: Sequence[str], log: Path) -> str:
+        """The id of a Slurm job that begins the run on its first node, with this environment."""
+        if self._inside:
+            raise SchedulerError(
+                f"benchhub was started inside the Slurm job {self._inside}", hint="say: benchhub run; or leave it first"
+            )
+        pattern = str(log).replace("%", "%%")
+        arguments = render.arguments(request, self._options, name=job_name(run_id), log=pattern)
+        environ = {key: value for key, value in self._environ.items() if not key.startswith("SLURM_")}
+        script = f"#!/bin/sh\nexec {shlex.join(command)}\n"
+        return self._client.submit([f"--chdir={Path.cwd()}", *arguments], script, environ)
+
+    def progress_of(self, ticket: str) -> str | Loss:
+        """What a submitted Slurm job waits for; why it is gone when it is."""
+        out, _ = self._client.call("squeue", "--me", "--states=all", "--noheader", f"--format={jobs.FORMAT}")
+        parts = jobs.of_id(jobs.parse_jobs(out), ticket)
+        if parts and any(part.state in jobs.WAITING for part in parts):
+            return jobs.pending(parts, None)
+        loss = jobs.loss(parts, ticket)
+        return loss if loss is not None else f"Slurm job {ticket} has its nodes, and the controller is starting"
+
+    def ask_to_end(self, ticket: str, *, begun: bool) -> None:
+        """Cancels a Slurm job in the queue; of one that runs, sends SIGTERM to the controller alone."""
+        self._client.cancel(*(["--batch", "--signal=TERM"] if begun else []), ticket)
 
     def extend(self, allocation: Allocation, until: float) -> float:
         """Shortens the Slurm job to end at ``until``, where it is ours; a longer one Slurm grants to nobody."""
@@ -184,7 +212,11 @@ class SlurmScheduler:
     def _use(self, request: Request, ident: str, run_id: str) -> Allocation:
         parts = self._components(ident)
         placed = nodes.fit(request, self._rows(parts), parts[0].id)
-        return self._allocation(request, placed, parts, run_id)
+        first = parts[0]
+        # of a Slurm job that somebody else asked for nobody knows since when it was wanted
+        ours = first.name == job_name(run_id) and first.start is not None and first.submitted is not None
+        queued = max(0.0, (first.start or 0.0) - (first.submitted or 0.0)) if ours else 0.0
+        return self._allocation(request, placed, parts, run_id, queued=queued)
 
     def _components(self, ident: str) -> tuple[jobs.SlurmJob, ...]:
         """The components of the Slurm job that we are in."""
