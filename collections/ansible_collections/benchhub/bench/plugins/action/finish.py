@@ -25,6 +25,11 @@ class ActionModule(BenchAction):
     OP = "finish"
     ARGUMENTS = FINISH
 
+    def changed(self):
+        """Nothing, where it has been before."""
+        hosts = self.report.hosts.values()
+        return any(not facts.get("gone") or facts.get("ended") or facts.get("lost") for facts in hosts)
+
     def perform(self, args):
         """Does all of it on every slot, whatever fails on another one."""
         slots = self.fleet.targets(failed_too=True)

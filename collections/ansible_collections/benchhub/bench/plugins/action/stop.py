@@ -14,6 +14,10 @@ class ActionModule(BenchAction):
     OP = "stop"
     ARGUMENTS = STOP
 
+    def changed(self):
+        """Nothing, where nothing of the kind is left."""
+        return any(facts.get("units") for facts in self.report.hosts.values())
+
     def perform(self, args):
         """One call per slot for each kind; a slot that has none of them, or no supervisor any more, is fine."""
         slots = self.fleet.targets(failed_too=True)
