@@ -50,7 +50,8 @@ def test_files_come_home_before_the_cleanup_stages(profile: str, benchhub: Any) 
     assert (sample["value"], sample["valid"]) == (7.0, True)
     assert leftovers(run.name) == []
     if profile == "default":
-        told = benchhub.result()["warnings"]
+        # what else kept the machine busy is told as well, and says nothing here
+        told = [text for text in benchhub.result()["warnings"] if ": not collected: " in text]
         assert any("nothing matched 'never/db/*', which task 'write' names" in text for text in told), told
         assert any(text.endswith("data/link: it is a link") for text in told), told
         assert len(told) == 2
