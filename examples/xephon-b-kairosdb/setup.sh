@@ -7,7 +7,6 @@
 #
 # BENCHHUB_CACHE   where downloads and builds are kept; default: .cache of the checkout
 # BASE_IMAGE       an image of Debian 12 to build upon, e.g. debian:bookworm-slim of a hub; default: one made by debootstrap
-# MAVEN_MIRROR     where Maven artifacts come from; default: Maven Central
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -79,7 +78,7 @@ make_base() {
     set -euo pipefail
     mirror=$(apt-get indextargets --format "\$(REPO_URI)" "Created-By: Packages" | head -n 1)
     rm -rf "$1/rootfs"
-    debootstrap --variant=minbase bookworm "$1/rootfs" "${mirror:-}"
+    debootstrap --variant=minbase bookworm "$1/rootfs" ${mirror:+"$mirror"}
     rm -rf "$1"/rootfs/usr/share/{doc,man,locale,info}/* "$1"/rootfs/var/lib/apt/lists/*_* "$1"/rootfs/var/cache/apt/archives/*.deb
     tar -C "$1/rootfs" -c . | docker import -c "CMD [\"bash\"]" - "$2"
     rm -rf "$1/rootfs"' - "$cache" "$base"
@@ -93,21 +92,30 @@ build() {   # NAME:TAG ARG...: builds images/NAME with what the cache holds for 
   step "build benchhub/$image" docker build -t "benchhub/$image" "${@/#/--build-arg=}" "$context"
 }
 
-artifacts() { step "fetch the artifacts of $1" python3 "$here/images/artifacts.py" "$here/images/$1/artifacts.txt" "$cache/context/$1/lib"; }
+# Fetches the Maven artifacts of images/NAME; they have to be those of its list.
+fetch_artifacts() {   # NAME
+  local lib="$cache/context/$1/lib"
+  mkdir -p "$lib"
+  python3 "$here/images/artifacts.py" "$here/images/$1/artifacts.txt" "$lib" 2>/dev/null && return
+  mvn -q -B -f "$here/images/$1/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$lib"
+  python3 "$here/images/artifacts.py" "$here/images/$1/artifacts.txt" "$lib"
+}
 
-# Prints a go that is new enough: the one on the PATH, else one that the Go module proxy has.
+artifacts() { step "fetch the artifacts of $1" fetch_artifacts "$1"; }
+
+# Prints a go that is new enough: the one on the PATH, or the toolchain module that even an old one can fetch and check.
 find_go() {
-  local go=$cache/$go_version/bin/go
-  if command -v go > /dev/null && [ "$(printf '%s\n' "$go_version" "$(go env GOVERSION)" | sort -V | head -n 1)" = "$go_version" ]; then
+  local machine toolchain=$cache/gomod/golang.org/toolchain@v0.0.1-$go_version.linux-
+  case $(uname -m) in x86_64) machine=amd64 ;; aarch64) machine=arm64 ;; *) echo "no Go for $(uname -m)" >&2; return 1 ;; esac
+  if [ "$(printf '%s\n' "$go_version" "$(go env GOVERSION)" | sort -V | head -n 1)" = "$go_version" ]; then
     command -v go
     return
   fi
-  if [ ! -x "$go" ]; then
-    local machine
-    case $(uname -m) in x86_64) machine=amd64 ;; aarch64) machine=arm64 ;; *) echo "no Go for $(uname -m)" >&2; return 1 ;; esac
-    python3 "$here/images/toolchain.py" "$go_version.linux-$machine" "$cache/$go_version" >&2
-  fi
-  echo "$go"
+  toolchain+=$machine
+  env -u GOFLAGS GOTOOLCHAIN=local GOMODCACHE="$cache/gomod" go mod download "golang.org/toolchain@${toolchain##*@}" >&2
+  # modules are unpacked without the right to run
+  chmod -R u+w "$toolchain" && chmod u+x "$toolchain"/bin/* "$toolchain"/pkg/tool/*/*
+  echo "$toolchain/bin/go"
 }
 
 build_k6() {
@@ -151,6 +159,8 @@ start_registry() {
 
 up() {
   install_packages python3 python3
+  install_packages mvn maven
+  install_packages go golang-go
   start_engine
   make_base
   get_k6

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchhub_ansible.results.containers import _container, _told
 
-DIGEST = f"REGISTRY/redis@sha256:{'a' * 64}"
+DIGEST = f"registry.example.net/redis@sha256:{'a' * 64}"
 
 
 def test_the_digest_of_a_registry_and_the_id_with_its_algorithm() -> None:
