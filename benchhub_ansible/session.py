@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchhub_ansible import resources
 from benchhub_ansible.errors import BenchhubError, ExitCode, ResultError, SchedulerError, UsageError
 from benchhub_ansible.execution import runner
+from benchhub_ansible.execution.compiled import Compiled
 from benchhub_ansible.execution.control import Control
 from benchhub_ansible.execution.folder import RunFolder
 from benchhub_ansible.execution.journal import Event, Journal, read_journal
@@ -28,11 +28,9 @@ from benchhub_ansible.execution.versions import versions
 from benchhub_ansible.job.load import LoadedJob, load_file
 from benchhub_ansible.job.variables import with_variables
 from benchhub_ansible.plan.build import make_plan
-from benchhub_ansible.plan.data import plan_from_data, plan_to_data
+from benchhub_ansible.plan.data import plan_from_data
 from benchhub_ansible.plan.model import Plan
 from benchhub_ansible.plan.select import left_out, select
-from benchhub_ansible.playbook.folder import write_project
-from benchhub_ansible.playbook.inventory import inventory
 from benchhub_ansible.results.record import Ending
 from benchhub_ansible.schedulers.base import Allocation, Loss, Request, Scheduler
 from benchhub_ansible.schedulers.where import DEFAULT_WHERE, absolute_where, scheduler_for, usable_scheduler
@@ -151,6 +149,7 @@ class Session:
         self.folder = folder
         self.plan = plan
         self._options = options
+        self._compiled = Compiled(folder=folder, plan=plan, options=options)
         self.journal = journal
         self._secrets = secrets
         self._observer = observer
@@ -183,27 +182,12 @@ class Session:
     def prepare(self, loaded: LoadedJob, job_path: Path, scheduler: Scheduler) -> None:
         """Writes what is known before there are nodes: job, plan, playbooks; and asks whether there can be nodes."""
         try:
-            self._write_what_is_known(loaded, job_path)
+            self._compiled.write_job(loaded, job_path)
             if getattr(scheduler, "immediate", False):
                 self._road.begin(and_teardown=self._tears_down_at_once)
         except OSError as error:
             raise ResultError(f"{self.folder.path} cannot be written: {error.strerror}") from error
         scheduler.check(Request.of(self.plan))
-
-    def _write_what_is_known(self, loaded: LoadedJob, job_path: Path) -> None:
-        folder, plan = self.folder, self.plan
-        folder.write(folder.job / job_path.name, loaded.job.source.text)
-        folder.write_json(folder.plan, plan_to_data(plan))
-        self._write_project(job_path.parent)
-
-    def _write_project(self, job_dir: Path) -> None:
-        write_project(
-            self.plan,
-            self.folder.path,
-            profile=self._options.profile,
-            collections=resources.collections(),
-            job_dir=job_dir,
-        )
 
     def discard(self) -> None:
         """Leaves nothing of a run that came to nothing before it began."""
@@ -270,7 +254,7 @@ class Session:
 
     def _on_nodes(self, scheduler: Scheduler, allocation: Allocation, job_dir: Path) -> RunOutcome | None:
         """Runs the stages; the outcome when the nodes are kept, None when the way back has to follow."""
-        self._write_inventory(allocation, job_dir)
+        self._compiled.write_inventory(allocation, job_dir)
         threading.Thread(target=import_what_the_end_needs, daemon=True).start()
         self._road.stages(and_teardown=self._tears_down_at_once)
         return None if self._tears_down_at_once or not self._may_keep() else self._hold(scheduler, allocation)
@@ -295,17 +279,6 @@ class Session:
     def _waits(self, text: str) -> None:
         self.journal.write("waiting", text=text)
         self._notice(text)
-
-    def _write_inventory(self, allocation: Allocation, job_dir: Path) -> None:
-        content = inventory(
-            self.plan,
-            allocation,
-            run_id=self.folder.run_id,
-            job_dir=str(job_dir),
-            node_dir=self._options.node_dir,
-            collect_dest=str(self.folder.collected),
-        )
-        self.folder.write(self.folder.inventory, content)
 
     def _may_keep(self) -> bool:
         failed = self._road.ending().status != "success"
@@ -366,12 +339,8 @@ class Session:
         return outcome
 
     def _restore(self, allocation: Allocation, job_dir: Path) -> None:
-        """Writes again what teardown needs, when somebody has removed the run folder meanwhile."""
-        if not self.folder.project.exists() or not self.folder.inventory.exists():
+        if self._compiled.restore(allocation, job_dir):
             self._notice(f"{self.folder.path} was removed: what teardown needs is written again")
-            self.folder.create(again=True)
-            self._write_project(job_dir)
-            self._write_inventory(allocation, job_dir)
 
     def finish(self, events: list[Event], *, kept: bool, where: str) -> RunOutcome:
         """The way back for a run that this process did not begin."""
