@@ -70,7 +70,7 @@ def step(plan: Plan, task: PlannedTask) -> Data:
     """An item of ``steps``."""
     found: Data = {"name": shown_name(task), **what_runs(plan, task), **surroundings(task)}
     if task.when is not None:
-        found["when"] = task.when
+        found["only_if"] = task.when
     found["timeout"] = seconds(task.timeout)
     if task.retry.count:
         found |= {"retries": task.retry.count, "delay": seconds(task.retry.delay)}

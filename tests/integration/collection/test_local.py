@@ -46,7 +46,7 @@ STEPS = """
           - !unsafe "-n 'q' \\" \\\\ $${HOME} {{ x }} {% if %} {# c #} # é ☃\\nnext"
       - name: not here
         shell: exit 7
-        when: test ${node.name} = nowhere
+        only_if: test ${node.name} = nowhere
   run_once: true
 """
 

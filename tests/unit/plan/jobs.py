@@ -44,7 +44,7 @@ stages:
         env: {A: "{{ b }}"}
         chdir: sub dir
         retry: {count: 3, delay: 2s}
-        when: test -e /etc/passwd
+        when: test ${node.name} != nowhere
       - copy: {content: "a{{ b }}\\n", dest: x.txt}
         retry: 1
       - copy: {src: "{{ odd }}.txt", dest: "${run.dir}/y"}

@@ -63,7 +63,7 @@ def test_texts_reach_the_action_as_they_stand() -> None:
         "argv": ["echo", "-n", "${secrets.PW}", "{{ x }}"],
         "env": {"A": "{{ b }}"},
         "chdir": "sub dir",
-        "when": "test -e /etc/passwd",
+        "only_if": "test ${node.name} != nowhere",
         "timeout": 3600,
         "retries": 3,
         "delay": 2,
@@ -249,7 +249,7 @@ def test_a_plan_can_be_described() -> None:
     assert said["install-xephon-b.02"] == [
         "at most 1h",
         "tried again 3 times, 2s apart",
-        "only when: test -e /etc/passwd",
+        "only when: test ${node.name} != nowhere",
         "in sub dir",
         "A={{ b }}",
     ]

@@ -160,7 +160,7 @@ options:
         description: Seconds before each further try.
         type: float
         default: 1.0
-      when:
+      only_if:
         description: A command for sh on the node; the step is skipped unless it ends with 0.
         type: str
   together:

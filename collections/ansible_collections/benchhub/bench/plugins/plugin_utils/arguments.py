@@ -53,7 +53,7 @@ STEP = {
     "grace": {"type": "float"},
     "retries": {"type": "int", "default": 0},
     "delay": {"type": "float", "default": 1.0},
-    "when": {"type": "str"},
+    "only_if": {"type": "str"},  # not `when`: whoever checks playbooks takes that for Jinja
 }
 
 #: Exactly one of these says what a step does.

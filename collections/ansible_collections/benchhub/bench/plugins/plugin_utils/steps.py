@@ -55,8 +55,8 @@ class Steps:
                 step[key] = args[key]
         if args.get("retries"):
             step["retries"] = {"count": args["retries"], "delay": args["delay"]}
-        if args.get("when"):
-            step["when"] = self._fleet.expand(slot, args["when"])
+        if args.get("only_if"):
+            step["when"] = self._fleet.expand(slot, args["only_if"])
         return step
 
     def command(self, slot, args):
