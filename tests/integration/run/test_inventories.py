@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ def inventory(folder: Path, farm: SshFarm) -> None:
     }
     folder.mkdir()
     script = folder / "hosts"
-    script.write_text(f"#!{sys.executable}\nprint({json.dumps(json.dumps(listed))})\n")
+    script.write_text(f"#!/bin/sh\necho {shlex.quote(json.dumps(listed))}\n")
     script.chmod(0o755)
     variables = folder / "group_vars" / "all.yml"
     variables.parent.mkdir()

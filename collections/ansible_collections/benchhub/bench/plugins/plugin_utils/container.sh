@@ -154,11 +154,14 @@ refuse() {
   exit 125
 }
 
+# Twice: podman first has to learn that a container is over whose conmon was killed, and refuses to remove it meanwhile.
+remove() { e rm --force --volumes "$@" >/dev/null 2>&1 || e rm --force --volumes "$@" >/dev/null; }
+
 run_container() {
   if ! id=$(labelled container "$@"); then
     left=$(of_unit 2>/dev/null) # of a supervisor of this very unit that was killed and started again
     [ -n "$left" ] || refuse
-    e rm --force --volumes $left >/dev/null && id=$(labelled container "$@") || refuse
+    remove $left && id=$(labelled container "$@") || refuse
   fi
   id=$(printf '%s\n' "$id" | tail -n 1)
   e start --attach "$id"
@@ -208,7 +211,7 @@ end_containers() {
     found=$(describe "$id") && printf '%s%s' "$mark" "$found" && mark=', '
   done
   [ "$mark" = '[' ] && echo '[]' || echo ']'
-  [ -z "$ids" ] || e rm --force --volumes $ids >/dev/null || gone_anyway || refuse
+  [ -z "$ids" ] || remove $ids || gone_anyway || refuse
 }
 
 gone_anyway() { left=$(of_unit) && [ -z "$left" ]; } # two may remove at once
@@ -227,7 +230,7 @@ ours() { # KIND [FILTER]...: the names of what container tasks of this run made
 
 sweep() {
   names=$(ours container --filter "label=benchhub.slot=$slot") || return 0
-  [ -z "$names" ] || e rm --force --volumes $names >/dev/null 2>&1
+  [ -z "$names" ] || remove $names 2>/dev/null
   ours container --filter "label=benchhub.slot=$slot" | sed 's/^/container /'
   for kind in network volume; do
     for name in $(ours $kind); do e $kind rm "$name" >/dev/null 2>&1; done
