@@ -154,14 +154,20 @@ refuse() {
   exit 125
 }
 
-# Twice: podman first has to learn that a container is over whose conmon was killed, and refuses to remove it meanwhile.
-remove() { e rm --force --volumes "$@" >/dev/null 2>&1 || e rm --force --volumes "$@" >/dev/null; }
+# Those that fail once more, one by one: podman first has to learn that a container is over whose conmon was killed, and
+# removes none of several when one of them has gone.
+remove() {
+  e rm --force --volumes "$@" >/dev/null 2>&1 && return
+  still=0
+  for one; do e rm --force --volumes "$one" >/dev/null || still=1; done
+  return $still
+}
 
 run_container() {
   if ! id=$(labelled container "$@"); then
     left=$(of_unit 2>/dev/null) # of a supervisor of this very unit that was killed and started again
     [ -n "$left" ] || refuse
-    remove $left && id=$(labelled container "$@") || refuse
+    { remove $left || gone_anyway; } && id=$(labelled container "$@") || refuse
   fi
   id=$(printf '%s\n' "$id" | tail -n 1)
   e start --attach "$id"
