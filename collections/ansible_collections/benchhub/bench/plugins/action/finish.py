@@ -17,6 +17,7 @@ from ansible_collections.benchhub.bench.plugins.plugin_utils.ending import (
     patterns_by_slot,
     told,
 )
+from ansible_collections.benchhub.bench.plugins.plugin_utils.outcome import EXPECTED
 
 
 class ActionModule(BenchAction):
@@ -38,7 +39,7 @@ class ActionModule(BenchAction):
         calls = {slot: make(slot, patterns.get(slot, []), args) for slot in slots}
         self._become_on = set(self.fleet.slots_of(args["become_on"]))
         self._configs = {}
-        self._engines = [(set(self.fleet.slots_of(engine["hosts"])), engine) for engine in args["containers"]]
+        self._ways = [(set(self.fleet.slots_of(way["hosts"])), way) for way in args["containers"]]
         for slot, facts in self.short_calls(calls, 2 * PACK_LIMIT, ready=self._ready).items():
             self.report.ok(slot, **facts)
 
@@ -73,7 +74,13 @@ class ActionModule(BenchAction):
         }
         python = self.fleet.value(slot, "benchhub_python")
         made = Containers(self.fleet, slot, "-")
-        self._configs[slot] = config, python, [made.sweep(engine) for slots, engine in self._engines if slot in slots]
+        try:
+            sweeps = [made.sweep(way) for slots, way in self._ways if slot in slots]
+        except (
+            EXPECTED
+        ) as error:  # only a slot whose supervisor is gone needs them: the others are finished all the same
+            sweeps = error
+        self._configs[slot] = config, python, sweeps
 
     def _without_supervisor(self, slot, link):
         config, python, sweeps = self._configs[slot]
@@ -81,6 +88,8 @@ class ActionModule(BenchAction):
         if slot in self._become_on:
             link.as_root()  # the supervisor ran things that the login user can neither see nor end
         facts = end_leftovers(link, config, python)
+        if isinstance(sweeps, Exception):
+            raise sweeps
         check_removed({"left": sweep_without_supervisor(link, login, sweeps)})
         return facts
 

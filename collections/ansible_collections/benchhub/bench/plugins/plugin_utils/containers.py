@@ -7,6 +7,7 @@ list shows what it was asked for.
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 INPUT = "container"
 #: The engine of a slot whose job names none: a variable of the inventory, for hosts that have both.
 ENGINE_VARIABLE = "benchhub_engine"
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @cache
@@ -35,9 +38,9 @@ def with_script(request, steps):
 def sweep_without_supervisor(link, login, sweeps):
     """What is left after sweeps on a node without a supervisor; ``login`` is the connection as the login user."""
     left, connection = [], link.connection
-    for become, command in sweeps:
+    for become, command, text in sweeps:
         link.connection = connection if become else login
-        code, out, err = link.run(command, script().encode())
+        code, out, err = link.run(command, text.encode())
         lines = (out if code == 0 else err).decode(errors="replace").split("\n")
         left += [line for line in lines if line.strip()][-5:]
     link.connection = connection
@@ -77,14 +80,21 @@ class Containers:
         return step
 
     def sweep(self, args):
-        """A command for sh that reads the script and removes what has the run's label; (as another user?, command)."""
+        """What removes all that has the run's label: as another user?, the command for sh, and what that reads.
+
+        It reads the environment too: a command line can be seen by every user of the node, and may hold secrets.
+        """
         self._engine = self._which(args["engine"])
-        settings = [f"{key}={self._expand(value)}" for key, value in args["env"].items()]
         self._common = {}
-        command = " ".join(map(shlex.quote, ["env", *settings, *self._call("sweep", unit="-")["argv"]]))
+        settings = "".join(
+            f"export {key}={shlex.quote(self._expand(value))}\n"
+            for key, value in args["env"].items()
+            if _NAME.fullmatch(str(key))  # sh knows no other; no engine reads one
+        )
+        command = shlex.join(self._call("sweep", unit="-")["argv"])
         if args["user"]:
             command = f"su -s /bin/sh {shlex.quote(self._expand(args['user']))} -c {shlex.quote(command)}"
-        return bool(args["become"] or args["user"]), command
+        return bool(args["become"] or args["user"]), command, settings + script()
 
     def _context(self, args, sent):
         """What to build from: a folder beside the job is sent there; a path of the node and a URL are there."""
