@@ -42,7 +42,7 @@ class Steps:
     def __init__(self, fleet, unit):
         self._fleet = fleet
         self._unit = unit
-        self._staged = {}  # path on the controller -> Staged
+        self._staged = {}  # path on the controller, whether to build from it -> Staged
 
     def step(self, slot, args):
         """One supervisor step for one slot; RefusedError when its arguments do not go together."""
@@ -81,9 +81,7 @@ class Steps:
         source = self._source(slot, path)
         if not source.is_dir():
             raise RefusedError(f"{source} is no folder: what is built from is one, with its Dockerfile in it")
-        if source not in self._staged:
-            self._staged[source] = Staged(source, without=_runs_below(source))
-        name = self._staged[source].name
+        name = self._stage(source, context=True).name
         unpacked = posixpath.join(self._fleet.link(slot).run_dir, "context-" + posixpath.basename(name)[:12])
         return {"staged": name, "unpack": unpacked}, unpacked
 
@@ -148,10 +146,12 @@ class Steps:
             raise RefusedError(f"{source} does not exist on the controller")
         return source
 
-    def _stage(self, source):
-        if source not in self._staged:
-            self._staged[source] = Staged(source)
-        return self._staged[source]
+    def _stage(self, source, *, context=False):
+        """What a build needs is sent without the runs' folders that lie in it; a copy is what the job names."""
+        key = source, context
+        if key not in self._staged:
+            self._staged[key] = Staged(source, without=_runs_below(source) if context else frozenset())
+        return self._staged[key]
 
 
 class Staged:
