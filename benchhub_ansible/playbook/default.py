@@ -363,7 +363,7 @@ def teardown_plays(plan: Plan) -> list[Data]:
     emitter = Emitter(plan)
     plays += [emitter.whole_stage(stage, always=True) for stage in plan.cleanup]
     files = collected(plan, stages)
-    arguments: Data = {**({"collect": steps.as_written(files)} if files else {}), "dest": DESTINATION}
+    arguments = _brought(files)
     if groups := _root_on(plan):
         arguments["become_on"] = groups
     if ways := engines.ways(plan):
@@ -374,14 +374,14 @@ def teardown_plays(plan: Plan) -> list[Data]:
     return plays
 
 
+def _brought(files: dict[str, list[str]]) -> Data:
+    """What `finish` is told of files: which, if any, and where to."""
+    return {**({"collect": steps.as_written(files)} if files else {}), "dest": DESTINATION}
+
+
 def hold_plays(plan: Plan, seconds: float) -> list[Data]:
     """What ``--keep`` does instead of a teardown: brings back what there is and lets everything run on for a time."""
-    files = collected(plan, plan.stages())
-    arguments: Data = {
-        **({"collect": steps.as_written(files)} if files else {}),
-        "dest": DESTINATION,
-        "keep": math.ceil(seconds),
-    }
+    arguments = {**_brought(collected(plan, plan.stages())), "keep": math.ceil(seconds)}
     name = "Hold | collect, and keep what runs"
     return [
         play("Hold", [ALL_GROUP], [{"name": name, "benchhub.bench.finish": arguments, "run_once": True}], always=True)

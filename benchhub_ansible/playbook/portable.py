@@ -33,7 +33,8 @@ from benchhub_ansible.playbook.portable_tasks import (
     NODE_SCRIPT,
     container_call,
     engine_of,
-    node_if_there,
+    if_there,
+    node_call,
     number_text,
     pack_or_end,
     render,
@@ -41,6 +42,7 @@ from benchhub_ansible.playbook.portable_tasks import (
     step_tasks,
     stop_task,
 )
+from benchhub_ansible.playbook.texts import has_secret
 
 _PACK = f"{NODE_DIR}/pack.tar.gz"
 #: Seconds before a start together, for Ansible to reach every slot; and for each slot more.
@@ -221,7 +223,7 @@ def _collect_plays(plan: Plan, stages: Iterable[PlannedStage], what: str) -> lis
     plays = []
     for group, wanted in collected(plan, stages).items():
         name = f"Teardown | collect {what} of {group}"
-        command = node_if_there("collect", {"limit": str(_FILE_LIMIT)}, [render(pattern) for pattern in wanted])
+        command = if_there(node_call("collect", {"limit": str(_FILE_LIMIT)}, [render(pattern) for pattern in wanted]))
         tasks: list[Data] = [{"name": name, **command, **keywords, "changed_when": True}]
         plays.append(_play(plan, name, [group], tasks, always=True))
     return plays
@@ -229,17 +231,17 @@ def _collect_plays(plan: Plan, stages: Iterable[PlannedStage], what: str) -> lis
 
 def _sweep_plays(plan: Plan) -> list[Data]:
     """A play for each way to speak to an engine: removes what has the run's label still, and tells what is left."""
-    look = '[ ! -r "$1" ] || exec /bin/sh "$@"'
     plays: dict[str, Data] = {}
     for stage, task, given in container_tasks(plan):
-        argv = container_call("sweep", engine_of(given), "-")[1:]
+        call = if_there({"ansible.builtin.command": {"argv": container_call("sweep", engine_of(given), "-")}})
         for host in patterns(plan, stage):
             name = f"Teardown | remove the containers of {host}"
             swept: Data = {
                 "name": name,
-                "ansible.builtin.command": {"argv": ["/bin/sh", "-c", look, "look", *argv]},
+                **call,
                 **become(task, render),
                 **environment(task, render),
+                **({"no_log": True} if any(map(has_secret, task.env.values())) else {}),
                 "register": "benchhub_swept",
                 "changed_when": True,
                 "failed_when": "benchhub_swept.rc != 0 or benchhub_swept.stdout | length > 0",

@@ -109,13 +109,12 @@ def node_call(verb: str, options: Data, argv: list[str]) -> Data:
     }
 
 
-def node_if_there(verb: str, options: Data, argv: list[str]) -> Data:
-    """A call of node.sh in teardown: a slot that was never prepared has nothing to stop or to bring."""
-    return _looked_for(node_call(verb, options, argv), '[ ! -r "$1" ] || exec /bin/sh "$@"')
-
-
+#: A slot that was never prepared has nothing to stop, to bring or to remove.
+_IF_THERE = '[ ! -r "$1" ] || exec /bin/sh "$@"'
 #: Where a step removed node.sh: run and slot are in its path, and in the mark of every process to end.
-_PACK_OR_END = r"""[ ! -r "$1" ] || exec /bin/sh "$@"
+_PACK_OR_END = (
+    _IF_THERE
+    + r"""
 slot=${1%/.benchhub/node.sh}
 run=${slot%/*}
 mark="BENCHHUB_UNIT=${run##*/benchhub-}/${slot##*/}/"
@@ -125,14 +124,16 @@ for signal in TERM KILL; do
   done
 done
 exit 0"""
+)
 
 
 def pack_or_end(options: Data) -> Data:
     """``node.sh pack``; where the script is gone, what it ran is ended by its mark."""
-    return _looked_for(node_call("pack", options, []), _PACK_OR_END)
+    return if_there(node_call("pack", options, []), _PACK_OR_END)
 
 
-def _looked_for(made: Data, look: str) -> Data:
+def if_there(made: Data, look: str = _IF_THERE) -> Data:
+    """A call of a script of ours in teardown, for a node where it may not be."""
     command = made["ansible.builtin.command"]
     return {"ansible.builtin.command": {**command, "argv": ["/bin/sh", "-c", look, "look", *command["argv"][1:]]}}
 
@@ -312,7 +313,7 @@ def stop_task(plan: Plan, task: PlannedTask, stage: PlannedStage) -> Data:
         argv = _argv(shutdown, task.service or task.id)
     return {
         "name": f"Stop {shown(task.service or task.name)} of {shown(stage.title)}",
-        **node_if_there("stop", options, argv),
+        **if_there(node_call("stop", options, argv)),
         **become(task, render),
         **environment(task, render),
         "changed_when": True,

@@ -24,7 +24,7 @@ options:
     description: A command as a list of arguments; no shell is involved.
     type: list
     elements: str
-  container:
+  container: &container
     description: A command of docker or podman on the node. Containers carry the labels C(benchhub.run),
       C(benchhub.slot) and C(benchhub.unit), and are removed with their anonymous volumes when they have ended.
     type: dict
@@ -105,48 +105,7 @@ options:
         description: A command as a list of arguments; no shell is involved.
         type: list
         elements: str
-      container:
-        description: A command of docker or podman on the node. Containers carry the labels C(benchhub.run),
-          C(benchhub.slot) and C(benchhub.unit), and are removed with their anonymous volumes when they have ended.
-        type: dict
-        suboptions:
-          verb:
-            description: What to do.
-            type: str
-            required: true
-            choices: [run, exec, stop, pull, build]
-          engine:
-            description: V(docker) or V(podman). Default is C(benchhub_engine) of the slot, else what is there.
-            type: str
-          argv:
-            description: Arguments of the engine's command; without any, V(stop) is of the unit's own containers.
-            type: list
-            elements: str
-            default: []
-          volumes:
-            description: What V(run) mounts. A volume with a name that is not there is made, and removed with the run.
-            type: list
-            elements: str
-            default: []
-          network:
-            description: The network of V(run); one that is not there is made, and removed with the run.
-            type: str
-          container:
-            description: The container that V(exec) runs in.
-            type: str
-          context:
-            description: What V(build) builds from. A relative path is a folder beside the job, sent to the node.
-            type: str
-          file:
-            description: The Dockerfile, relative to C(context).
-            type: str
-          env:
-            description: Environment of the engine's command line, for values that no process list is to show.
-            type: dict
-            default: {}
-          grace:
-            description: Seconds that V(stop) gives the unit's own containers.
-            type: float
+      container: *container
       executable:
         description: The shell that runs O(shell) instead of C(/bin/sh).
         type: str

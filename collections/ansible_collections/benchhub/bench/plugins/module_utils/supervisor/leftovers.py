@@ -39,6 +39,10 @@ class Leftovers:
         """Everything of the slot that runs, supervisors too."""
         roots = self.supervisors()
         roots += [pid for pid in processes.every() if self._is_marked(pid) or self._lives_below(pid)]
+        return self._with_descendants(roots)
+
+    def _with_descendants(self, roots):
+        """These and all below them that runs, without us and those we come from."""
         found = dict.fromkeys(roots)
         for pid in roots:
             found.update(dict.fromkeys(processes.descendants(pid)))
@@ -88,11 +92,7 @@ class Leftovers:
         A module lives in the session of the connection, whose leader has no mark; a daemon in one of its own, or in one
         whose leader is gone.
         """
-        roots = [pid for pid in processes.every() if self._is_module(pid)]
-        found = dict.fromkeys(roots)
-        for pid in roots:
-            found.update(dict.fromkeys(processes.descendants(pid)))
-        return [pid for pid in found if pid not in self._own and processes.running(pid)]
+        return self._with_descendants([pid for pid in processes.every() if self._is_module(pid)])
 
     def end_modules(self):
         """Ends those; returns how many there were."""
