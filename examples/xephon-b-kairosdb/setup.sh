@@ -18,7 +18,7 @@ port=15000
 base=${BASE_IMAGE:-benchhub/base:bookworm}
 java=benchhub/java:17
 k6_version=v1.8.1
-go_version=go1.26.0       # taken from the Go module proxy where there is no Go, or an older one
+go_version=go1.26.0       # a module of Go's own, fetched where the Go that is there is older
 images=(base:bookworm java:17 cassandra:5.0 kairosdb-jars:1.2.0-1 k6:1.8.1)
 
 say() { printf '[%3d s] %s\n' "$SECONDS" "$*"; }

@@ -101,7 +101,7 @@ def pool(benchhub: Any, tmp_path: Path) -> Pool:
 def test_the_second_run_waits_and_says_so_and_one_who_leaves_leaves_the_queue(pool: Pool) -> None:
     first = pool.start()
     holder = pool.works()
-    impatient, killed = pool.start(), None
+    impatient = pool.start()
     until(pool.waiting, "the second waits")
     killed = pool.start()
     until(lambda: len(pool.waiting()) == 2, "the third waits")

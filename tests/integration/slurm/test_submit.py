@@ -80,14 +80,14 @@ def test_cancelled_before_it_begins(on_slurm: OnSlurm) -> None:
     on_slurm.gone()
 
 
-def test_a_batch_job_that_dies_before_it_begins(on_slurm: OnSlurm) -> None:
+def test_a_slurm_job_that_dies_before_it_begins(on_slurm: OnSlurm) -> None:
     somebody = on_slurm.occupy()
     ticket = submit(on_slurm, on_slurm.job)
-    (on_slurm.benchhub.run_folder() / "submission.json").write_text("torn")  # its controller cannot begin with that
-    whole = on_slurm.benchhub.run_folder() / "submission.json"
+    submission = on_slurm.benchhub.run_folder() / "submission.json"
+    submission.write_text("torn")  # its controller cannot begin with that
     on_slurm.farm.call("scancel", somebody)
-    on_slurm.farm.until(lambda: on_slurm.state(ticket).startswith("FAILED"), "the batch job has failed")
-    whole.write_text(
+    on_slurm.farm.until(lambda: on_slurm.state(ticket).startswith("FAILED"), "the Slurm job has failed")
+    submission.write_text(
         json.dumps(
             {"options": {"where": "slurm", "runs_dir": "runs", "ansible_args": [], "pass_env": []}, "job_dir": "/"}
         )

@@ -77,7 +77,7 @@ def test_the_whole_job(setup: Engine, benchhub: Any, name: str, nodes_wanted: in
         assert status.read_text().count("\nUN ") >= 3
 
 
-def break_off(benchhub: Any, nodes: Nodes, job: Path, victim: str) -> tuple[dict[str, Any], str]:
+def break_off(benchhub: Any, nodes: Nodes, job: Path, victim: str) -> dict[str, Any]:
     """A run whose service is killed in the middle of the load, after which the nodes are as before."""
     before = nodes.look()
     process = benchhub.start("run", job, "--on", f"inventory:{nodes.inventory}", "--var", f"seconds={LOADING}")
@@ -90,7 +90,7 @@ def break_off(benchhub: Any, nodes: Nodes, job: Path, victim: str) -> tuple[dict
     assert "Traceback" not in output
     nodes.same_as(before)
     result: dict[str, Any] = benchhub.result()
-    return result, output
+    return result
 
 
 METRIC_NAMES = "curl -fsS http://{}:8080/api/v1/metricnames || true"
@@ -103,11 +103,11 @@ def wait_until(reached: Callable[[], bool], limit: float = 120) -> None:
         time.sleep(0.2)
 
 
-def assert_told(benchhub: Any, result: dict[str, Any], output: str, victim: str) -> None:
+def assert_told(benchhub: Any, result: dict[str, Any], victim: str) -> None:
     """The run says which service died, shows no rate as valid, and has the logs of both."""
     assert result["verdict"]["status"] == "failed"
     assert service(result, victim)["died"]
-    assert f"{victim}" in result["verdict"]["reason"] + output
+    assert any(f"service {victim!r}" in failure["message"] for failure in result["failures"])
     loads = [s for s in result["samples"] if s["stage"] == "load"]
     assert loads
     assert not any(sample["valid"] for sample in loads)
@@ -121,17 +121,17 @@ def assert_told(benchhub: Any, result: dict[str, Any], output: str, victim: str)
 def test_cassandra_is_slow_and_dies_in_the_load(nodes: Nodes, benchhub: Any, variant: Variant) -> None:
     def slow(job: dict[str, Any]) -> None:
         (task,) = stage(job, "start Cassandra")["tasks"]
-        task["docker"]["command"] = ["sh", "-c", "sleep 15; exec docker-entrypoint.sh cassandra -f"]
+        task["docker"]["command"] = ["sh", "-c", "sleep 30; exec docker-entrypoint.sh cassandra -f"]
 
-    result, output = break_off(benchhub, nodes, variant(slow), "cassandra")
-    assert service(result, "cassandra")["ready_after"] > 15
+    result = break_off(benchhub, nodes, variant(slow), "cassandra")
+    assert service(result, "cassandra")["ready_after"] > 30
     assert_order(result)
-    assert_told(benchhub, result, output, "cassandra")
+    assert_told(benchhub, result, "cassandra")
 
 
 def test_kairosdb_dies_in_the_load(nodes: Nodes, benchhub: Any, variant: Variant) -> None:
-    result, output = break_off(benchhub, nodes, variant(unchanged), "kairosdb")
-    assert_told(benchhub, result, output, "kairosdb")
+    result = break_off(benchhub, nodes, variant(unchanged), "kairosdb")
+    assert_told(benchhub, result, "kairosdb")
 
 
 def test_without_the_ready_check_kairosdb_ends_at_once(nodes: Nodes, benchhub: Any, variant: Variant) -> None:

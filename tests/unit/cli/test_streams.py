@@ -78,7 +78,7 @@ def test_an_error_keeps_its_exit_code_where_nobody_can_read_it(job: Path) -> Non
     assert shell("{ B plan none.yml 2>&1; echo $? >code; } | true; cat code", job.parent)[1] == "3\n"
 
 
-def test_a_stream_that_does_not_block_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_does_not_block_is_waited_for() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETFL, fcntl.fcntl(writing, fcntl.F_GETFL) | os.O_NONBLOCK)
     text = "x" * 300_000  # more than a pipe holds

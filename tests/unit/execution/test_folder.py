@@ -153,7 +153,7 @@ def test_states(tmp_path: Path) -> None:
     assert list(lost_runs(tmp_path)) == []
 
 
-def test_a_journal_without_room_goes_on_and_says_so_once(tmp_path: Path) -> None:
+def test_a_journal_without_room_goes_on_and_says_so_once() -> None:
     heard: list[str] = []
     failures: list[OSError] = []
     with Journal(

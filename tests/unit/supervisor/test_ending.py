@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import tempfile
 import time
@@ -280,7 +279,6 @@ def test_sigterm_ends_everything_in_order(tmp_path: Path, python: str) -> None:
 
 
 @needs_root
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="there is no setpriv")
 def test_a_whole_node_of_a_normal_user(shared: Path) -> None:
     shared.chmod(0o777)
     node = Node(shared, "/usr/bin/python3")

@@ -102,7 +102,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("text", BROKEN)
 def test_a_mistake_is_told_at_its_place(tmp_path: Path, text: str) -> None:
-    assert errors_of(tmp_path, text) == [BROKEN[text]] or errors_of(tmp_path, text)[0] == BROKEN[text]
+    assert errors_of(tmp_path, text)[0] == BROKEN[text]
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_the_published_schema_accepts_and_refuses_the_same() -> None:
     validator = Draft202012Validator(schema)
     assert validator.is_valid(yaml.safe_load(GOOD))
     for text, told in BROKEN.items():
-        if any(code in told for code in ("missing-key", "unknown-key", "empty-list", "cpus", "wrong-type")):
+        if any(code in told for code in ("missing-key", "unknown-key", "empty-list", "is less than 1", "wrong-type")):
             assert not validator.is_valid(yaml.safe_load(text)), text
 
 
