@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 
 from benchhub_ansible.errors import UsageError
 from benchhub_ansible.job.model import Job
+from benchhub_ansible.job.suggest import closest
 
 
 def with_variables(job: Job, variables: Mapping[str, str]) -> Job:
     """The job with some of its ``vars`` set from outside; UsageError for a name that it does not have."""
     for name in variables:
         if name not in job.vars:
-            close = difflib.get_close_matches(name, job.vars, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"its vars are: {', '.join(job.vars) or 'none'}"
+            close = closest(name, job.vars)
+            hint = f"did you mean {close!r}?" if close else f"its vars are: {', '.join(job.vars) or 'none'}"
             raise UsageError(f"--var {name}: the job has no variable {name!r}", hint=hint)
     return replace(job, vars={**job.vars, **variables})

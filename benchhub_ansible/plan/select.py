@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
 from benchhub_ansible.errors import Diagnostic, Severity, UsageError
+from benchhub_ansible.job.suggest import closest
 from benchhub_ansible.plan.data import plan_hash
 from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage, PlannedTask
 from benchhub_ansible.source import Source
@@ -16,9 +16,9 @@ from benchhub_ansible.source import Source
 def _require(plan: Plan, wanted: str, option: str) -> None:
     known = dict.fromkeys(name for stage in plan.stages() for name in (stage.name, stage.id))
     if wanted not in known:
-        close = difflib.get_close_matches(wanted, known, n=1)
+        close = closest(wanted, known)
         stages = ", ".join(dict.fromkeys(stage.name for stage in plan.stages()))
-        hint = f"did you mean {close[0]!r}?" if close else f"the stages that run are: {stages}"
+        hint = f"did you mean {close!r}?" if close else f"the stages that run are: {stages}"
         raise UsageError(f"{option}: no stage that runs is called {wanted!r}", hint=hint)
 
 
@@ -65,11 +65,10 @@ def _left_out(whole: Plan, part: Plan) -> Iterator[tuple[PlannedStage, PlannedTa
     seen: set[str] = set()  # services of every turn of a block have one place in the job: it is told once
     for group in whole.groups:
         up |= {task.id: (stage, task) for stage in group.stages for task in stage.tasks if task.long}
-        needed = any(stage.id in kept for stage in group.stages)
-        for stage, task in up.values() if needed else ():
-            if stage.id not in kept and stage.name not in seen:
-                yield stage, task
-        seen |= {stage.name for stage, _task in up.values() if needed and stage.id not in kept}
+        if any(stage.id in kept for stage in group.stages):
+            missing = [(stage, task) for stage, task in up.values() if stage.id not in kept and stage.name not in seen]
+            yield from missing
+            seen |= {stage.name for stage, _task in missing}
         up = {name: found for name, found in up.items() if found[1].service not in group.stops}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,12 +67,8 @@ class RunRecord:
         ended = self.ending is not None and not self.first("recover-begin")
         if self.running or ended:
             return None
-        times: list[float] = []
-        for event in self.events:
-            if event.get("event") == "recover-begin":
-                break
-            times += [time for time in [fields.number(event.get("t"))] if time is not None]
-        return max(times, default=None)
+        heard = itertools.takewhile(lambda event: event.get("event") != "recover-begin", self.events)
+        return max((time for event in heard if (time := fields.number(event.get("t"))) is not None), default=None)
 
     @cached_property
     def stage_events(self) -> Mapping[tuple[str, str], Mapping[str, Any]]:

@@ -182,8 +182,8 @@ def _status(record: RunRecord, stage: PlannedStage, steps: tuple[Step, ...], *, 
         return "not-run"
     if states and states == {"skipped"} and len(steps) == len(stage.tasks) * len(stage.slots):
         return "skipped"
-    undisturbed = told == "ok" or _ended_before(steps, record.broken_off)
-    if states <= _DONE_STATES and (told == "ok" or (undisturbed and not any(task.long for task in stage.tasks))):
+    left_alone = _ended_before(steps, record.broken_off) and not any(task.long for task in stage.tasks)
+    if states <= _DONE_STATES and (told == "ok" or left_alone):
         return "ok"
     return "ok" if told == "ok" and not states & {"killed", "running", "pending"} else "interrupted"
 
