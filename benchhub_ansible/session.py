@@ -19,7 +19,7 @@ from benchhub_ansible.execution.compiled import Compiled
 from benchhub_ansible.execution.control import Control
 from benchhub_ansible.execution.folder import RunFolder
 from benchhub_ansible.execution.journal import Event, Journal, read_journal
-from benchhub_ansible.execution.options import KEEP_FOR, NODE_DIR, Observer, RunOptions, RunOutcome
+from benchhub_ansible.execution.options import Observer, RunOptions, RunOutcome
 from benchhub_ansible.execution.outcome import import_what_the_end_needs, result_of, write_outcome
 from benchhub_ansible.execution.road import AnsibleSettings, Road
 from benchhub_ansible.execution.runs import new_run_id, not_cleaned, state
@@ -35,18 +35,7 @@ from benchhub_ansible.results.record import Ending
 from benchhub_ansible.schedulers.base import Allocation, Loss, Request, Scheduler
 from benchhub_ansible.schedulers.where import DEFAULT_WHERE, absolute_where, scheduler_for, usable_scheduler
 
-__all__ = [
-    "KEEP_FOR",
-    "NODE_DIR",
-    "Observer",
-    "RunOptions",
-    "RunOutcome",
-    "not_cleaned",
-    "recover",
-    "run",
-    "versions",
-    "with_variables",
-]
+__all__ = ["RunOptions", "not_cleaned", "recover", "run"]
 
 
 def run(
@@ -91,8 +80,8 @@ def prepared(
                 session.discard()
                 raise
             observer.begin(plan, folder)
-            session.begin(job_path.parent)
-            yield session, job_path.parent
+            session.begin(base)
+            yield session, base
 
 
 def recover(folder: RunFolder, options: RunOptions, observer: Observer) -> RunOutcome:

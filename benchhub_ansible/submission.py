@@ -1,4 +1,4 @@
-"""A run that a batch system carries out: handed over here, begun there, and looked after until it has begun."""
+"""A run that a scheduler carries out: handed over here, begun there, and looked after until it has begun."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def submit(job: Path, options: RunOptions, observer: Observer) -> tuple[RunFolde
 
 
 def begin(folder: RunFolder, observer: Observer) -> RunOutcome:
-    """The outcome of a submitted run; called where the batch system has granted its nodes."""
+    """The outcome of a submitted run; called where the scheduler has granted its nodes."""
     with folder.locked(_PATIENCE):
         if not waits(folder):
             raise UsageError(f"run {folder.run_id} does not wait to be begun")
@@ -81,7 +81,7 @@ def log(folder: RunFolder) -> Path:
 def look_after(folder: RunFolder, observer: Observer) -> str | None:
     """What a submitted run waits for, in words; None when it has begun, or ended, which is written down if it just has.
 
-    A run whose batch system lost it before it began would be called submitted for ever otherwise.
+    A run whose scheduler lost it before it began would be called submitted for ever otherwise.
     """
     if not waits(folder):
         return None
@@ -105,16 +105,18 @@ def stop(folder: RunFolder, observer: Observer) -> None:
     _close(folder, Ending(status="interrupted", exit_code=ExitCode.INTERRUPTED, reason=reason), observer)
 
 
-def ask_to_end(folder: RunFolder) -> bool:
-    """Asks the controller of a submitted run, wherever it runs, to end it; False when the run was not submitted."""
-    if not any(event["event"] == "submitted" for event in read_journal(folder.journal)):
-        return False
+def submitted(folder: RunFolder) -> bool:
+    """Whether a run was handed over, whatever came of it."""
+    return any(event["event"] == "submitted" for event in read_journal(folder.journal))
+
+
+def ask_to_end(folder: RunFolder) -> None:
+    """Asks the controller of a submitted run, wherever it runs, to end it."""
     _batch(_scheduler(folder)).ask_to_end(ticket(folder), begun=True)
-    return True
 
 
 def ticket(folder: RunFolder) -> str:
-    """By what the batch system knows a run."""
+    """By what the scheduler knows a run."""
     return next(str(event["ticket"]) for event in read_journal(folder.journal) if event["event"] == "submitted")
 
 

@@ -34,7 +34,7 @@ VERBS = {
     "plan": Verb(f"{_PACKAGE}.plan:plan", "Show what would run."),
     "compile": Verb(f"{_PACKAGE}.compile:compile_command", "Write the playbooks of a job into a folder."),
     "run": Verb(f"{_PACKAGE}.run:run", "Run a job."),
-    "submit": Verb(f"{_PACKAGE}.submit:submit", "Hand a run to a batch system."),
+    "submit": Verb(f"{_PACKAGE}.submit:submit", "Hand a run to a scheduler."),
     "status": Verb(f"{_PACKAGE}.status:status", "Show how far a run is, or how it ended."),
     "logs": Verb(f"{_PACKAGE}.logs:logs", "Show what a run's steps and services printed."),
     "stop": Verb(f"{_PACKAGE}.stop:stop", "End a run in order."),

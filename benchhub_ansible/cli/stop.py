@@ -63,11 +63,12 @@ def _ask(folder: RunFolder, timeout: float) -> None:
     from benchhub_ansible import submission  # noqa: PLC0415
 
     controller = folder.read_json(folder.controller)
-    folder.write(folder.stop_request, "")
-    if submission.ask_to_end(folder):
-        pass  # its batch system passes it on, wherever the controller is
-    elif controller.get("host") != platform.node():
+    submitted = submission.submitted(folder)
+    if not submitted and controller.get("host") != platform.node():
         raise UsageError(f"run {folder.run_id} is run by {controller.get('host')}", hint="call benchhub stop there")
+    folder.write(folder.stop_request, "")
+    if submitted:
+        submission.ask_to_end(folder)  # its scheduler passes it on, wherever the controller is
     else:
         # The lock is held, so the process lives and the number is still its own.
         with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""``benchhub submit``: hands a whole run to a batch system; and ``begin``, which the batch system calls."""
+"""``benchhub submit``: hands a whole run to a scheduler; and ``begin``, which the scheduler calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Examples:
 @runs_dir_option
 @json_option
 def submit(job: Path, **given: Any) -> None:
-    """Hand the whole run of JOB to the batch system of WHERE, and return.
+    """Hand the whole run of JOB to the scheduler of WHERE, and return.
 
     status, logs, report and stop work on it from now on. The folder of the runs must be on a file system that the
     nodes share.
@@ -38,7 +38,7 @@ def submit(job: Path, **given: Any) -> None:
     click.echo(f"run {folder.run_id} was submitted as {ticket}; see: benchhub status {folder.run_id}")
 
 
-@click.command(epilog="Example: what `benchhub submit` has the batch system call: benchhub begin runs/RUN")
+@click.command(epilog="Example: what `benchhub submit` has the scheduler call: benchhub begin runs/RUN")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.pass_context
 def begin(ctx: click.Context, folder: Path) -> None:

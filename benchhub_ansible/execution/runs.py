@@ -58,7 +58,7 @@ def find_run(runs_dir: Path, name: str | None = None) -> RunFolder:
 def state(folder: RunFolder) -> str:
     """``running``, ``kept``, ``submitted``, ``lost``, or the status it ended with.
 
-    ``kept``: nodes are held for the user; ``submitted``: a batch system has it, and it has not begun; ``lost``: its
+    ``kept``: nodes are held for the user; ``submitted``: a scheduler has it, and it has not begun; ``lost``: its
     controller died.
     """
     if folder.alive():

@@ -66,21 +66,24 @@ class SharedQueue:
     def ask(self, question: tuple[str, ...] = MINE, *, newer_than: float = 0.0) -> Answer:
         """The answer to a squeue with these arguments, not older than ``newer_than`` when slurmctld answers.
 
-        SchedulerError when squeue refuses the question; that slurmctld is away is an answer.
+        SchedulerError when squeue refuses the question or the file cannot be used; that slurmctld is away is an answer.
         """
         folder = self._folder = self._folder or _own_folder()
         cluster = self._client.environ.get("SLURM_CONF", ""), self._client.environ.get("SLURM_CLUSTERS", "")
         path = folder / hashlib.sha256(json.dumps([*cluster, *question]).encode()).hexdigest()[:24]
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # released with the file
-            before = _read(file.read())
-            if before.serves(time.time(), newer_than):
-                return before
-            answer = self._squeue(question, before)
-            file.seek(0)
-            file.truncate()
-            json.dump(asdict(answer), file)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # released with the file
+                before = _read(file.read())
+                if before.serves(time.time(), newer_than):
+                    return before
+                answer = self._squeue(question, before)
+                file.seek(0)
+                file.truncate()
+                json.dump(asdict(answer), file)
+        except OSError as error:
+            raise SchedulerError(f"{path} cannot be used: {error.strerror}", hint="set TMPDIR") from None
         return answer
 
     def _squeue(self, question: tuple[str, ...], before: Answer) -> Answer:

@@ -111,7 +111,11 @@ class SlurmScheduler:
         arguments = render.arguments(request, self._options, name=job_name(run_id), log=pattern)
         environ = {key: value for key, value in self._environ.items() if not key.startswith("SLURM_")}
         script = f"#!/bin/sh\nexec {shlex.join(command)}\n"
-        return self._client.submit([f"--chdir={Path.cwd()}", *arguments], script, environ)
+        try:
+            return self._client.submit([f"--chdir={Path.cwd()}", *arguments], script, environ)
+        except SlurmctldAwayError:
+            self.recover(run_id, None)  # it may have been taken all the same
+            raise
 
     def progress_of(self, ticket: str) -> str | Loss:
         """What a submitted Slurm job waits for; why it is gone when it is."""
@@ -130,12 +134,15 @@ class SlurmScheduler:
         """Shortens the Slurm job to end at ``until``, where it is ours; a longer one Slurm grants to nobody."""
         ident = str(allocation.data["job"])
         end = until
-        for part in self._components(ident):
+        parts = self._parts(ident)
+        if not parts:
+            raise SchedulerError(f"Slurm job {ident} has ended, or is ending")
+        for part in parts:
             if part.start is None or part.end is None:
                 continue
             minutes = max(1, int((until - part.start) / 60))  # Slurm counts in whole minutes
             if allocation.owned and part.start + minutes * 60 < part.end:
-                component = f"{ident}+{part.component}" if len(allocation.data["counts"]) > 1 else ident
+                component = f"{ident}+{part.component}" if len(parts) > 1 else ident
                 self._client.call("scontrol", "update", f"JobId={component}", f"TimeLimit={minutes}")
                 end = min(end, part.start + minutes * 60)
             else:
@@ -184,8 +191,9 @@ class SlurmScheduler:
     def end(self, lease: str, *, force: bool) -> None:
         """Cancels the Slurm job of a run; only with ``force``, since nobody here knows whether its run lives."""
         out, _ = self._client.call("squeue", "--noheader", f"--format={jobs.FORMAT}")
-        found = next((job for job in jobs.parse_jobs(out) if lease in (job.id, job.name)), None)
-        if found is None or not found.name.startswith(_PREFIX):
+        ours = (job for job in jobs.parse_jobs(out) if job.name.startswith(_PREFIX))
+        found = next((job for job in ours if lease in (job.id, job.name, job.name.removeprefix(_PREFIX))), None)
+        if found is None:
             raise SchedulerError(
                 f"there is no Slurm job {lease!r} of a run of benchhub", hint="see: benchhub nodes --on slurm"
             )
@@ -220,15 +228,20 @@ class SlurmScheduler:
 
     def _components(self, ident: str) -> tuple[jobs.SlurmJob, ...]:
         """The components of the Slurm job that we are in."""
-        out, _ = self._client.call("squeue", f"--jobs={ident}", "--noheader", f"--format={jobs.FORMAT}")
-        found = jobs.parse_jobs(out)
-        parts = jobs.of_id(found, found[0].id) if found else ()
-        if not parts or any(part.state not in jobs.HELD for part in parts):
+        parts = self._parts(ident)
+        if not parts:
             raise SchedulerError(
                 f"SLURM_JOB_ID says {ident}, and there is no such Slurm job that runs",
                 hint="unset SLURM_JOB_ID, or use a new salloc",
             )
         return parts
+
+    def _parts(self, ident: str) -> tuple[jobs.SlurmJob, ...]:
+        """The components of a Slurm job that has its nodes; none of one that has not, or has them no more."""
+        out, _ = self._client.call("squeue", f"--jobs={ident}", "--noheader", f"--format={jobs.FORMAT}")
+        found = jobs.parse_jobs(out)
+        parts = jobs.of_id(found, found[0].id) if found else ()
+        return parts if all(part.state in jobs.HELD for part in parts) else ()
 
     def _rows(self, parts: Sequence[jobs.SlurmJob]) -> list[list[Row]]:
         """The nodes of each component as scontrol tells of them, in Slurm's order."""
@@ -262,7 +275,6 @@ class SlurmScheduler:
                 "job": ident,
                 "run": run_id,
                 "connect": connect,
-                "counts": counts,  # nodes of each component
                 "seen": time.time(),
             },
             facts={"slurm_job": ident, "partition": parts[0].partition, "queued": round(queued, 3), "connect": connect},

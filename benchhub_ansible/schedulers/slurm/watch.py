@@ -107,7 +107,7 @@ class Watch:
         newest = time.time() - _ENDING_INTERVAL if self._ending_since is not None else self._since
         try:
             answer = self._queue.ask(newer_than=newest)
-        except (SchedulerError, OSError) as error:
+        except SchedulerError as error:
             return _gave_up(self._silence.hear(str(error)))
         reason = self._silence.hear(None if answer.known else answer.problem)
         return self._judge(answer) if answer.known else _gave_up(reason)
