@@ -76,12 +76,13 @@ make_base() {
   install_packages debootstrap debootstrap
   step "make $base by debootstrap" bash -c '
     set -euo pipefail
+    root=$(mktemp -d /var/tmp/benchhub-base.XXXXXX)   # debootstrap takes no path with a space, as that of a checkout may be
+    trap "rm -rf $root" EXIT
+    chmod 755 "$root"   # it becomes the root of every image
     mirror=$(apt-get indextargets --format "\$(REPO_URI)" "Created-By: Packages" | head -n 1)
-    rm -rf "$1/rootfs"
-    debootstrap --variant=minbase bookworm "$1/rootfs" ${mirror:+"$mirror"}
-    rm -rf "$1"/rootfs/usr/share/{doc,man,locale,info}/* "$1"/rootfs/var/lib/apt/lists/*_* "$1"/rootfs/var/cache/apt/archives/*.deb
-    tar -C "$1/rootfs" -c . | docker import -c "CMD [\"bash\"]" - "$2"
-    rm -rf "$1/rootfs"' - "$cache" "$base"
+    debootstrap --variant=minbase bookworm "$root" ${mirror:+"$mirror"}
+    rm -rf "$root"/usr/share/{doc,man,locale,info}/* "$root"/var/lib/apt/lists/*_* "$root"/var/cache/apt/archives/*.deb
+    tar -C "$root" -c . | docker import -c "CMD [\"bash\"]" - "$1"' - "$base"
 }
 
 build() {   # NAME:TAG ARG...: builds images/NAME with what the cache holds for it
