@@ -161,7 +161,9 @@ def test_modules_are_ended_when_ansible_was_killed_and_daemons_of_the_node_are_n
     played = site.play(FINISH, around=False)
     assert played.code == 0, played.output
     left = marked(site)
-    for pid in left:
-        psutil.Process(pid).kill()
+    daemons = [psutil.Process(pid) for pid in left]
+    for daemon in daemons:
+        daemon.kill()
+    psutil.wait_procs(daemons, timeout=60)
     assert list(left.values()) == [["sleep", "77"]] * 3
     site.assert_nothing_left()
