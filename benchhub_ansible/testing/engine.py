@@ -191,6 +191,7 @@ def _start_dockerd() -> dict[str, str | int]:
             process.wait()
             raise MissingEngineError(f"dockerd does not answer; it says: {log.read_text()[-2000:]}")
         time.sleep(0.1)
+    process.returncode = 0  # it may outlive this process: who uses it last ends it, by its pid
     return {"folder": str(folder), "socket": str(socket), "pid": process.pid}
 
 

@@ -92,7 +92,7 @@ class SlurmFarm:
             self.ssh.__enter__()
             self._configure()
             self._start_munge()
-            self.start_controller()
+            self.start_slurmctld()
             for name in self.names:
                 self.start_node(name)
             self._wait()
@@ -122,7 +122,7 @@ class SlurmFarm:
 
     def reset(self, limit: float = 120.0) -> None:
         """Starts what a test has stopped, cancels every Slurm job and waits for their ends: as good as new."""
-        self.start_controller()
+        self.start_slurmctld()
         for name in self.names:
             self.start_node(name)
         self.until(self._answers, "slurmctld answers")
@@ -130,13 +130,13 @@ class SlurmFarm:
         self.until(lambda: not self.jobs(), "Slurm jobs end", limit)
         self._wait()
 
-    def start_controller(self) -> None:
+    def start_slurmctld(self) -> None:
         """Starts slurmctld unless it runs."""
         self._start(self.directory / "slurmctld.pid", ["slurmctld", "-f", str(self.config)])
 
-    def stop_controller(self) -> None:
-        """Kills slurmctld and returns when it has ended."""
-        self._kill(self.directory / "slurmctld.pid")
+    def stop_slurmctld(self) -> None:
+        """Ends slurmctld in order, so that it saves what it knows, and returns when it has ended."""
+        self._end(self.directory / "slurmctld.pid", signal.SIGTERM)
 
     def start_node(self, name: str) -> None:
         """Starts the slurmd of a node unless it runs."""
@@ -215,9 +215,12 @@ class SlurmFarm:
         self.until(lambda: _pid(pid_file) is not None, f"{command[0]} starts")
 
     def _kill(self, pid_file: Path) -> None:
+        self._end(pid_file, signal.SIGKILL)
+
+    def _end(self, pid_file: Path, number: signal.Signals) -> None:
         pid = _pid(pid_file)
         if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
             self.until(lambda: _pid(pid_file) is None, f"{pid_file.name} ends")
 
     def _wait(self) -> None:

@@ -117,8 +117,10 @@ def _shared(factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def docker_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Engine]:
-    """A docker engine that answers and has the tiny image."""
-    with engines.docker(_shared(tmp_path_factory)) as engine:
+    """A docker engine that answers and has the tiny image; programs find it as a user's would, by the environment."""
+    with engines.docker(_shared(tmp_path_factory)) as engine, pytest.MonkeyPatch.context() as environment:
+        for name, value in engine.variables.items():
+            environment.setenv(name, value)
         engine.make_tiny_image()
         yield engine
 

@@ -14,16 +14,13 @@ from benchhub_ansible.testing.leftovers import leftovers
 
 
 @pytest.fixture(autouse=True)
-def _that_engine(docker_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The programs under test find the engine as a user's would: by the environment."""
-    for name, value in docker_engine.variables.items():
-        monkeypatch.setenv(name, value)
+def _that_engine(docker_engine: Engine) -> None:
+    """Every test here needs it."""
 
 
 @pytest.fixture
-def docker_job(benchhub: Any, docker_engine: Engine) -> Callable[[str], Path]:
-    """Writes a job beside the runs of this test, and tells benchhub's processes which engine there is."""
-    benchhub.environment.update(docker_engine.variables)
+def docker_job(docker_engine: Engine, benchhub: Any) -> Callable[[str], Path]:
+    """Writes a job beside the runs of this test, whose processes know which engine there is."""
 
     def write(text: str) -> Path:
         path: Path = benchhub.folder / "job.yml"

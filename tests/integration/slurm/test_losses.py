@@ -52,9 +52,9 @@ def test_a_node_whose_slurmd_is_killed(on_slurm: OnSlurm) -> None:
 def test_slurmctld_away_and_back(on_slurm: OnSlurm) -> None:
     process = on_slurm.start("slurm")
     on_slurm.loading()
-    on_slurm.farm.stop_controller()
+    on_slurm.farm.stop_slurmctld()
     on_slurm.told("slurmctld does not answer")
-    on_slurm.farm.start_controller()
+    on_slurm.farm.start_slurmctld()
     on_slurm.told("slurmctld answers again")
     on_slurm.go.touch()
     code, output = ended(process)
@@ -65,12 +65,12 @@ def test_slurmctld_away_and_back(on_slurm: OnSlurm) -> None:
 def test_slurmctld_away_for_longer_than_patience(on_slurm: OnSlurm) -> None:
     process = on_slurm.start("slurm:patience=5s")
     on_slurm.loading()
-    on_slurm.farm.stop_controller()
+    on_slurm.farm.stop_slurmctld()
     code, output = ended(process)
     assert code == 5, output
     assert "slurmctld has not answered for 5s" in on_slurm.benchhub.result()["verdict"]["reason"]
     assert "end it with: scancel --me --name=benchhub-" in output
-    on_slurm.farm.start_controller()
+    on_slurm.farm.start_slurmctld()
     name = f"benchhub-{on_slurm.benchhub.run_folder().name}"
     on_slurm.farm.until(lambda: any(name in job for job in on_slurm.farm.jobs()), "slurmctld answers")
     on_slurm.farm.call("scancel", f"--name={name}")
@@ -78,7 +78,7 @@ def test_slurmctld_away_for_longer_than_patience(on_slurm: OnSlurm) -> None:
 
 
 def test_slurmctld_away_from_the_beginning(on_slurm: OnSlurm) -> None:
-    on_slurm.farm.stop_controller()
+    on_slurm.farm.stop_slurmctld()
     done = on_slurm.benchhub.call("run", on_slurm.job, "--on", "slurm")
     assert done.returncode == 5, done.stdout
     assert "slurmctld does not answer" in done.stdout
