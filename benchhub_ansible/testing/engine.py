@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
-import signal
 import subprocess
 import tarfile
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-_START_LIMIT = 60.0
-_STOP_LIMIT = 30.0
+from benchhub_ansible.testing import dockerd
+from benchhub_ansible.testing.dockerd import MissingEngineError
+
 _COMMAND_LIMIT = 300.0
 #: An image of one static program: made in a moment, and of nothing but a Debian package.
 TINY_IMAGE = "benchhub-test/busybox:1"
@@ -44,10 +42,6 @@ _APPLETS = [
     "true",
 ]
 _BUSYBOX = "/bin/busybox"
-
-
-class MissingEngineError(RuntimeError):
-    """An engine is not there and cannot be started; the message says what to install."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,26 +127,27 @@ def docker(shared: Path) -> Iterator[Engine]:
 
     MissingEngineError, with what to install, when there is none and none can be started.
     """
+    dockerd.sweep()  # a killed engine's bridges have addresses that this one may give to another network
     own = Engine(name="docker", variables={})
     if own.answers():
         yield own
         return
     shared.mkdir(parents=True, exist_ok=True)
-    with (shared / "users").open("a") as users:
-        record = shared / "dockerd.json"
+    users_file, record = shared / "users", shared / "folder"
+    with users_file.open("a") as users:
         with _locked(shared / "start"):
             fcntl.flock(users, fcntl.LOCK_SH)
-            if not record.exists():
-                record.write_text(json.dumps(_start_dockerd()))
+            if not record.exists() or not dockerd.answers(Path(record.read_text())):
+                record.write_text(str(dockerd.start(users_file)))
+        folder = Path(record.read_text())
         try:
-            started = json.loads(record.read_text())
-            yield Engine(name="docker", variables={"DOCKER_HOST": f"unix://{started['socket']}"})
+            yield Engine(name="docker", variables={"DOCKER_HOST": f"unix://{dockerd.socket_of(folder)}"})
         finally:
             fcntl.flock(users, fcntl.LOCK_UN)
             with _locked(shared / "start"), contextlib.suppress(BlockingIOError):
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody else uses it: a killed user has let go too
                 if record.exists():
-                    _stop_dockerd(json.loads(record.read_text()))
+                    dockerd.stop(folder)
                     record.unlink()
 
 
@@ -161,59 +156,6 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _start_dockerd() -> dict[str, str | int]:
-    """A dockerd with everything of its own in one folder; what has to be known to use and to end it."""
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
-    dockerd = shutil.which("dockerd", path=path)
-    if dockerd is None or shutil.which("docker") is None:
-        raise MissingEngineError("no docker engine answers: install one with `apt-get install docker.io iptables`")
-    if os.geteuid() != 0:
-        raise MissingEngineError("no docker engine answers, and only root can start one: start it, then come again")
-    folder = Path(tempfile.mkdtemp(prefix="benchhub-dockerd-", dir="/tmp"))
-    socket, log = folder / "docker.sock", folder / "log"
-    own = [f"--{key}={folder / name}" for key, name in (("data-root", "data"), ("exec-root", "exec"))]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [dockerd, *own, f"--pidfile={folder / 'pid'}", f"--host=unix://{socket}"],
-            env={**os.environ, "PATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    engine = Engine(name="docker", variables={"DOCKER_HOST": f"unix://{socket}"})
-    deadline = time.monotonic() + _START_LIMIT
-    while not engine.answers():
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            process.wait()
-            raise MissingEngineError(f"dockerd does not answer; it says: {log.read_text()[-2000:]}")
-        time.sleep(0.1)
-    process.returncode = 0  # it may outlive this process: who uses it last ends it, by its pid
-    return {"folder": str(folder), "socket": str(socket), "pid": process.pid}
-
-
-def _stop_dockerd(started: Mapping[str, str | int]) -> None:
-    """Ends it, by its pid and only if that is still it, and removes its folder."""
-    pid, folder = int(started["pid"]), Path(str(started["folder"]))
-    deadline = time.monotonic() + _STOP_LIMIT
-    while _is_dockerd(pid, folder):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):  # another test process may be its parent
-            os.waitpid(pid, os.WNOHANG)
-        time.sleep(0.2)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_dockerd(pid: int, folder: Path) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z" and str(folder) in Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return False
 
 
 @contextlib.contextmanager
