@@ -135,6 +135,42 @@ get_k6() {
   step "build k6 $k6_version from its Go module (some minutes)" build_k6
 }
 
+# Ends with a message when another interface has addresses of the registry's network: it would get the registry's packets.
+check_addresses() {
+  local own other id mend
+  own=$(docker network inspect --format 'br-{{slice .Id 0 12}}' "$registry" 2> /dev/null) || true
+  other=$(ip -o -4 addr show to "$subnet" | awk -v own="$own" '$2 != own { print $2; exit }')
+  [ -n "$other" ] || return 0
+  id=${other#br-}
+  if docker network inspect "$id" > /dev/null 2>&1; then mend="docker network rm $id"; else mend="sudo ip link delete $other"; fi
+  die "the interface $other has addresses of $subnet, which the registry needs (see: ip addr show $other).
+  If nobody needs it (an engine that was killed leaves such bridges): $mend
+  Then start $0 again."
+}
+
+# Waits until the registry answers at an address; ends with what is known when it does not.
+await_registry() {   # ADDRESS
+  local why until=$((SECONDS + 30))
+  until why=$(python3 - "http://$1:$port/v2/" 2>&1 << 'EOF'
+import sys, urllib.request
+try:
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=2)  # no proxy comes here
+except OSError as error:
+    sys.exit(str(error))
+EOF
+  ); do
+    [ "$(docker container inspect --format '{{.State.Running}}' "$registry" 2>&1)" = true ] || {
+      docker logs --tail 20 "$registry" >&2
+      die "the registry has ended; its last lines are above, all of them: docker logs $registry"
+    }
+    (( SECONDS < until )) || die "the registry runs, and does not answer at $1:$port after 30 s: $why
+  The engine has to run on this machine itself, not in a virtual machine, and a firewall has to let $subnet through.
+  What is in the way: ip route get $1, ip addr show to $subnet, docker logs $registry
+  To begin afresh: $0 stop, then $0 again."
+    sleep 0.2
+  done
+}
+
 # The registry listens on this machine's loopback, and on the gateway of a network of its own, for nodes that are containers.
 start_registry() {
   local id
@@ -147,10 +183,8 @@ start_registry() {
     step "start the registry" docker run -d --name "$registry" --network "$registry" -v "$registry:/var/lib/registry" \
       -p "127.0.0.1:$port:5000" -p "$address:$port:5000" benchhub/registry:1
   fi
-  for _ in $(seq 150); do
-    python3 -c "import urllib.request as u; u.urlopen('http://$address:$port/v2/', timeout=2)" 2> /dev/null && break
-    sleep 0.2
-  done
+  await_registry "$address"
+  await_registry 127.0.0.1
   for image in "${images[@]}"; do
     docker tag "benchhub/$image" "127.0.0.1:$port/$image"
     step "push $image" docker push "127.0.0.1:$port/$image"
@@ -162,7 +196,9 @@ up() {
   install_packages python3 python3
   install_packages mvn maven
   install_packages go golang-go
+  install_packages ip iproute2
   start_engine
+  check_addresses
   make_base
   get_k6
   build java:17 "base=$base"
