@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
@@ -49,12 +50,28 @@ def sweep(run_id: str) -> int:
     for process in found:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(found, timeout=_GRACE if found else 0)
-    for process in alive:
+    for process in _alive_after_grace(found):
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=_GRACE if alive else 0)
+    _alive_after_grace(found)
     return len(found)
+
+
+def _alive_after_grace(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run when all had time to end; a zombie has ended, however long its parent lets it lie."""
+    deadline = time.monotonic() + _GRACE
+    alive = processes
+    while alive and time.monotonic() < deadline:
+        _, alive = psutil.wait_procs(alive, timeout=0.01)
+        alive = [process for process in alive if not _is_zombie(process)]
+    return alive
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return True  # gone by now
 
 
 def control_path_dir(run_id: str) -> Path:
