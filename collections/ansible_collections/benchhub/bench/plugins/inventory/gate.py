@@ -28,12 +28,18 @@ plugin: benchhub.bench.gate
 until: /home/me/runs/20261123-193012-kairosdb-7f3a/inventory/hosts.yml
 """
 
+import contextlib
 import fcntl
 import gc
 import sys
 from pathlib import Path
 
+from ansible.plugins import loader as plugin_loader
 from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible_collections.benchhub.bench.plugins.module_utils import bootstrap
+
+#: What every run of the default profile uses: the actions of this collection.
+_ACTIONS = ("prepare", "start", "join", "service", "wait_for", "stop", "finish")
 
 
 class InventoryModule(BaseInventoryPlugin):
@@ -49,6 +55,7 @@ class InventoryModule(BaseInventoryPlugin):
         """Returns when the gate is open."""
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
+        _load_ahead()
         with open(path, encoding="utf-8") as gate:
             fcntl.flock(gate, fcntl.LOCK_SH)
         if not Path(self.get_option("until")).exists():
@@ -56,3 +63,14 @@ class InventoryModule(BaseInventoryPlugin):
         # What is loaded by now stays until the end. Looking through it again and again, in every worker and at the end
         # of this process, would cost more than anything else that a small play does.
         gc.freeze()
+
+
+def _load_ahead():
+    """Loads and makes what is needed when the gate is open; whoever needs it says what is wrong with it."""
+    with contextlib.suppress(Exception):
+        for kind in ("connection", "shell", "become", "callback"):  # Ansible itself loads all of these
+            list(getattr(plugin_loader, f"{kind}_loader").all(class_only=True))
+        for name in _ACTIONS:
+            plugin_loader.action_loader.get(f"benchhub.bench.{name}", class_only=True)
+        plugin_loader.strategy_loader.get("linear", class_only=True)
+        bootstrap.program()  # workers are forked from this process, and find it made

@@ -4,6 +4,7 @@ from __future__ import absolute_import, annotations, division, print_function
 
 __metaclass__ = type
 
+import functools
 import io
 import json
 import marshal
@@ -84,6 +85,7 @@ echo '{{"ok": false, "error": "there is no Python 3.8 or newer: install one, or 
 """
 
 
+@functools.lru_cache(maxsize=1)
 def program():
     """The supervisor as a zip that Python imports from; the same bytes for the same sources and Python.
 
