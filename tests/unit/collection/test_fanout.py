@@ -73,7 +73,8 @@ class Nodes:
         self.replies = replies
         self.asked: list[dict[str, Any]] = []
 
-    def call(self, request: dict[str, Any]) -> dict[str, Any]:
+    def call(self, request: dict[str, Any], *, alone: bool) -> dict[str, Any]:
+        del alone
         self.asked.append(request)
         pause, reply = self.replies.pop(0)
         time.sleep(pause)

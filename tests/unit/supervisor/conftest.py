@@ -28,9 +28,9 @@ SHORT = 2048
 COLLECTION = Path(__file__).parents[3] / "collections" / "ansible_collections" / "benchhub" / "bench"
 
 
-def load(name: str) -> Any:
-    """A module of module_utils, imported from its file: nothing of Ansible is needed."""
-    path = COLLECTION / "plugins" / "module_utils" / f"{name}.py"
+def load(name: str, kind: str = "module_utils") -> Any:
+    """A module of the collection, imported from its file: nothing of Ansible is needed."""
+    path = COLLECTION / "plugins" / kind / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"benchhub_node_{name}", path)
     assert spec is not None
     assert spec.loader is not None

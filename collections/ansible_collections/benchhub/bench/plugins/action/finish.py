@@ -50,18 +50,24 @@ class ActionModule(BenchAction):
 
         def finish():
             link = self.fleet.link(slot)
-            reply = told(link.call(request))
-            if reply.get("error") == "gone":
-                return self._without_supervisor(slot, link)
-            facts = {"units": reply.get("units") or {}}
-            if destination is not None:
-                facts.update(bring_home(link, reply, destination))
-                if reply.get("path") is not None:
-                    reply = told(link.call({"op": "remove"}))
-            check_removed(reply)
-            return facts
+            try:
+                return self._finish(slot, link, request, destination)
+            finally:
+                link.hang_up()
 
         return finish
+
+    def _finish(self, slot, link, request, destination):
+        reply = told(link.call(request))
+        if reply.get("error") == "gone":
+            return self._without_supervisor(slot, link)
+        facts = {"units": reply.get("units") or {}}
+        if destination is not None:
+            facts.update(bring_home(link, reply, destination))
+            if reply.get("path") is not None:
+                reply = told(link.call({"op": "remove"}))
+        check_removed(reply)
+        return facts
 
     def _ready(self, slot):
         """What is needed should the supervisor be gone; here, because templates are no work for threads."""
@@ -70,7 +76,6 @@ class ActionModule(BenchAction):
             "run": self.fleet.required(slot, "benchhub_run_id"),
             "slot": slot,
             "dir": link.run_dir.rstrip("/"),
-            "async_dir": link.async_dir(),
         }
         python = self.fleet.value(slot, "benchhub_python")
         made = Containers(self.fleet, slot, "-")
@@ -85,6 +90,7 @@ class ActionModule(BenchAction):
     def _without_supervisor(self, slot, link):
         config, python, sweeps = self._configs[slot]
         login = link.connection
+        config["async_dir"] = link.async_dir()
         if slot in self._become_on:
             link.as_root()  # the supervisor ran things that the login user can neither see nor end
         facts = end_leftovers(link, config, python)

@@ -9,6 +9,7 @@ from ansible_collections.benchhub.bench.plugins.module_utils import bootstrap
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction, refusal
 from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import PREPARE
 from ansible_collections.benchhub.bench.plugins.plugin_utils.clock import same_kernel, sample, used_offset
+from ansible_collections.benchhub.bench.plugins.plugin_utils.lines import Line, folder_beside
 from ansible_collections.benchhub.bench.plugins.plugin_utils.links import BadReplyError, reply
 
 #: Clock readings per node; the one with the shortest round trip counts.
@@ -32,6 +33,7 @@ class ActionModule(BenchAction):
 
         calls = {slot: self._starter(slot, configs, source, become=slot in become_on) for slot in self.fleet.targets()}
         offsets = {}
+        self._lines = None
         for slot, (answer, clock) in self.short_calls(calls, ready=ready).items():
             if not answer.get("ok"):
                 self.report.fail(slot, refusal(answer))
@@ -40,7 +42,7 @@ class ActionModule(BenchAction):
             offsets[slot] = clock["used"]
         # Kept as a fact of every host, so that later tasks of this playbook know it. One text, not a mapping: Ansible
         # copies and cleans the facts of every host for every task.
-        known = {"lease": args["lease"], "offsets": offsets, "renewed": time.time()}
+        known = {"lease": args["lease"], "offsets": offsets, "renewed": time.time(), "lines": self._lines}
         self.extra["ansible_facts"] = {"benchhub": json.dumps(known)}
 
     def _config(self, slot, args):
@@ -63,9 +65,20 @@ class ActionModule(BenchAction):
                 config["login_uid"], config["login_gid"] = link.as_root()
             code, out, err = link.run(bootstrap.script(config, python), source)
             answer = reply(code, out, err)
-            return answer, self._clock(link, answer) if answer.get("ok") else None
+            if not answer.get("ok"):
+                return answer, None
+            clock = self._clock(link, answer)
+            self._begin_line(link, config["run"])
+            return answer, clock
 
         return start
+
+    def _begin_line(self, link, run_id):
+        """Opens the slot's line; the lines of a run lie in one folder, which later tasks are told."""
+        folder = folder_beside(link.connection)
+        self._lines = self._lines or folder
+        if folder is not None and folder == self._lines:
+            Line(folder, run_id, link.slot).begin(link.connection, link.supervisor_dir)
 
     @staticmethod
     def _clock(link, answer):

@@ -11,6 +11,7 @@ from ansible_collections.benchhub.bench.plugins.module_utils.references import (
     UnknownReferenceError,
     expand,
 )
+from ansible_collections.benchhub.bench.plugins.plugin_utils.lines import Line
 from ansible_collections.benchhub.bench.plugins.plugin_utils.links import LinkMaker
 from ansible_collections.benchhub.bench.plugins.plugin_utils.secrets import Secrets
 
@@ -85,8 +86,12 @@ class Fleet:
         """The Link of one slot."""
         if slot not in self._links:
             run_dir = self.required(slot, "benchhub_run_dir")
-            self._links[slot] = self._maker.link(slot, self.variables(slot), run_dir)
+            self._links[slot] = self._maker.link(slot, self.variables(slot), run_dir, self._line(slot))
         return self._links[slot]
+
+    def _line(self, slot):
+        folder = self._action.prepared.get("lines")
+        return Line(folder, self.required(slot, "benchhub_run_id"), slot) if folder else None
 
     def expand(self, slot, text):
         """A text of the job as it reaches that slot."""

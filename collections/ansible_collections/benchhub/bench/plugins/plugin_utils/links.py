@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
 
 from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -13,6 +14,7 @@ from ansible.executor.task_executor import TaskExecutor
 from ansible.module_utils.common.text.converters import to_text
 from ansible.playbook.play_context import PlayContext
 from ansible.template import Templar
+from ansible_collections.benchhub.bench.plugins.plugin_utils.lines import BrokenLineError
 
 #: Exit codes of the call wrapper below; the supervisor's own client never uses them.
 _NEEDS_BECOME = 97
@@ -37,13 +39,29 @@ class BadReplyError(Exception):
 
 
 class Link:
-    """One node: runs commands and supervisor calls through ``connection``; made by LinkMaker only."""
+    """One node: runs commands through ``connection``, and supervisor calls through its line when one stands."""
 
-    def __init__(self, slot, run_dir, connection, remake):
+    def __init__(self, slot, run_dir, connect, line):
         self.slot = slot
         self.run_dir = run_dir
-        self.connection = connection
-        self._remake = remake
+        self.line = line
+        self._connect = connect
+        self._connection = None
+        self._lock = threading.Lock()
+        if line is None or not line.stands():
+            self._connection = connect()
+
+    @property
+    def connection(self):
+        """The connection plugin, made when it is needed: as long as the line stands most tasks need none."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._connect()
+        return self._connection
+
+    @connection.setter
+    def connection(self, connection):
+        self._connection = connection
 
     @property
     def supervisor_dir(self):
@@ -52,7 +70,7 @@ class Link:
 
     def with_become(self):
         """Goes through the host's become plugin from now on."""
-        self.connection = self._remake(True)
+        self.connection = self._connect(become=True)
 
     def as_root(self):
         """Goes through become from now on, unless it does already or the login user is root; the login's uid and gid.
@@ -84,16 +102,34 @@ class Link:
         except OSError as error:
             raise UnreachableError(f"the connection cannot be started: {error}") from error
 
-    def call(self, request):
-        """The supervisor's reply to one request; ``{"ok": False, "error": "gone"}`` when there is no supervisor."""
-        answer = self._call(request)
+    def call(self, request, *, alone=False):
+        """The supervisor's reply to one request; ``{"ok": False, "error": "gone"}`` when there is no supervisor.
+
+        ``alone``: by a session of its own, for a caller that may not stay until the reply is there.
+        """
+        data = json.dumps(request).encode() + b"\n"
+        by_line = self.line is not None and not alone and len(data) < _SHORT
+        answer = self._call_by_line(data) if by_line else None
+        if answer is None:
+            answer = self._call(data, "short" if len(data) < _SHORT else "")
         if answer.get("error") == "full":  # no file can be written there: a dearer way that needs none
-            answer = self._call(request, "full")
+            answer = self._call(data, "full")
         return answer
 
-    def _call(self, request, how=""):
-        data = json.dumps(request).encode() + b"\n"
-        command = _CALL.format(d=shlex.quote(self.supervisor_dir), how=how or ("short" if len(data) < _SHORT else ""))
+    def _call_by_line(self, data):
+        try:
+            answer = self.line.call(data)
+        except BrokenLineError as error:
+            # The node is lost, or its supervisor: a session of its own tells which. The request is not sent again, as
+            # it may have been carried out.
+            answer = self._call(b'{"op": "clock"}\n', "short")
+            if answer.get("ok"):
+                raise BadReplyError(f"the line to its supervisor broke before the reply: {error}") from error
+            return answer
+        return None if answer is None else reply(0, answer, b"")
+
+    def _call(self, data, how):
+        command = _CALL.format(d=shlex.quote(self.supervisor_dir), how=how)
         code, out, err = self.run(command, data)
         if code == _NEEDS_BECOME and self.connection.become is None:
             self.with_become()
@@ -101,6 +137,11 @@ class Link:
         if code == _GONE:
             return {"ok": False, "error": "gone"}
         return reply(code, out, err)
+
+    def hang_up(self):
+        """Ends the line: nothing more will be asked."""
+        if self.line is not None:
+            self.line.hang_up()
 
     def put(self, source, destination):
         """Copies a file of the controller to the node, as the login user."""
@@ -167,14 +208,15 @@ class LinkMaker:
         self._action = action
         self._own = own_slot
 
-    def link(self, slot, variables, run_dir):
-        """The Link of ``slot``; UnreachableError when its connection settings make no connection."""
+    def link(self, slot, variables, run_dir, line):
+        """The Link of ``slot``."""
 
-        def remake(become):
+        def connect(*, become=False):
+            if slot == self._own and not become:
+                return self._action._connection
             return self._connection({**variables, "ansible_become": True} if become else variables)
 
-        connection = self._action._connection if slot == self._own else remake(False)
-        return Link(slot, run_dir, connection, remake)
+        return Link(slot, run_dir, connect, line)
 
     def _connection(self, variables):
         """A connection whose every option is set, by the code of Ansible's own task executor."""

@@ -81,7 +81,7 @@ class Waiter:
             request = wait.first
             while True:
                 self._fan.due(slot, request.get("wait", request).get("bound", 0.0) + MARGIN)
-                reply = link.call(request)
+                reply = link.call(request, alone=wait.watcher)  # nobody waits for a watcher when the others are done
                 if reply.get("state") != "waiting" or self._stop.is_set():
                     return reply
                 wait.seen = reply

@@ -285,6 +285,7 @@ class Daemon:
             if self.requests.stopping():
                 self.expired_at = now  # the retention begins when all has ended
             elif now >= self.expired_at + self._retention:
+                self._hang_up()
                 self.remove()
         elif self._terminated or (now >= self.lease_until and not self._renewed()):
             by, reason = self._why_now()
@@ -292,6 +293,17 @@ class Daemon:
             self.expired_at = now
             self.log("%s: ending everything" % reason)
             self.requests.stop_everything(by, reason)
+
+    def _hang_up(self):
+        """Ends the session of a controller that holds a line and asks no more; it wrote down which process that is."""
+        try:
+            with open(os.path.join(self.folder, "line")) as file:
+                pid = int(file.read())
+            with open("/proc/%d/cmdline" % pid, "rb") as file:
+                if os.fsencode(self.folder + "/line") in file.read():
+                    os.kill(pid, signal.SIGHUP)
+        except (OSError, ValueError):
+            return
 
     def _renewed(self):
         """Whether a controller waits here: as long as it does, it lives."""

@@ -1,0 +1,131 @@
+"""Standing lines: one ssh session per node that stays open from task to task, and carries one short call at a time.
+
+A call of its own makes a node start a session of sshd and two shells, and this side an ssh and a connection plugin with
+all of its options: for every node, in every task. A line has that done once. Ansible runs each task in a process of its
+own, so a line belongs to none: its ssh reads requests from one FIFO and writes replies to another, in the private
+folder of ssh's control sockets. Who wants to call renames the first FIFO, and renames it back when the reply is there.
+So calls never mix; and a caller that goes away before its reply leaves a line that nobody takes any more, as nobody may
+read that reply.
+
+Who finds no free line makes a connection of his own: a line only saves time. It ends with the ssh that holds it: when
+it is hung up, when the supervisor's lease is over, or when the run's controller sweeps up behind itself.
+"""
+
+# ruff: noqa: SLF001 - Ansible hands its plugins what they need in underscored attributes
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import os
+import shlex
+import subprocess
+import threading
+
+#: Each request is a call like any other, in a subshell. The supervisor finds this shell by the number in `line`.
+_SERVE = (
+    "echo $$ > {d}/line;"
+    ' while IFS= read -r q && [ "$q" != . ]; do'
+    " printf '%s\\n' \"$q\" |"
+    ' ( cd {d} 2>/dev/null && [ -r call ] || {{ echo \'{{"ok": false, "error": "gone"}}\'; exit; }};'
+    " how=short; . ./call );"
+    " done"
+)
+_HANG_UP = b".\n"
+
+
+class BrokenLineError(Exception):
+    """The line ended between a request and its reply."""
+
+
+class Line:
+    """The line to one slot of a run, whether there is one or not; ``folder`` is where the run keeps its lines."""
+
+    def __init__(self, folder, run_id, slot):
+        name = hashlib.sha256(f"{run_id}/{slot}".encode()).hexdigest()[:16]
+        self._requests = os.path.join(folder, f"line-{name}.in")
+        self._replies = os.path.join(folder, f"line-{name}.out")
+
+    def begin(self, connection, supervisor_dir):
+        """Opens the line beside a connection that works and can have one."""
+        command = "/bin/sh -c " + shlex.quote(_SERVE.format(d=shlex.quote(supervisor_dir)))
+        ssh = connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, command)
+        self._remove()
+        os.mkfifo(self._replies, 0o600)
+        os.mkfifo(self._requests, 0o600)
+        # opened for both, they never report an end as long as this ssh lives, whoever comes and goes at the other side
+        with open(self._requests, "r+b", 0) as requests, open(self._replies, "r+b", 0) as replies:
+            subprocess.Popen(
+                ssh, stdin=requests, stdout=replies, stderr=subprocess.DEVNULL, start_new_session=True
+            ).returncode = 0  # it outlives this process
+
+    def stands(self):
+        """Whether there is a line that is free."""
+        return os.path.exists(self._requests)
+
+    def call(self, data):
+        """The line of output that answers a request; None when no line is free: then nothing was sent.
+
+        BrokenLineError when the line ended before the reply.
+        """
+        taken = f"{self._requests}.{os.getpid()}.{threading.get_ident()}"
+        try:
+            os.rename(self._requests, taken)
+            requests = os.open(taken, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # there is none, or nobody listens at its other side
+            return None
+        try:
+            os.write(requests, data)
+            reply = self._reply()
+        except OSError as error:
+            raise BrokenLineError(str(error)) from error
+        finally:
+            os.close(requests)
+        os.rename(taken, self._requests)
+        return reply
+
+    def _reply(self):
+        replies = os.open(self._replies, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.set_blocking(replies, True)
+            got = b""
+            while True:
+                more = os.read(replies, 1 << 16)
+                if not more:
+                    raise BrokenLineError("the connection ended")
+                got += more
+                if got.endswith(b"\n"):
+                    *_greeting, last = got.splitlines()
+                    if last.startswith(b"{"):
+                        return last
+        finally:
+            os.close(replies)
+
+    def hang_up(self):
+        """Ends the line, also one that somebody took and never gave back."""
+        for path in glob.glob(glob.escape(self._requests) + "*"):
+            with contextlib.suppress(OSError):
+                requests = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                try:
+                    os.write(requests, _HANG_UP)
+                finally:
+                    os.close(requests)
+        self._remove()
+
+    def _remove(self):
+        for path in [*glob.glob(glob.escape(self._requests) + "*"), self._replies]:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
+def folder_beside(connection):
+    """The folder for a line beside this connection; None when there can be none.
+
+    There can for ssh as the login user: passwords are asked for, and become answers, when a session begins.
+    """
+    if connection.transport != "ssh" or connection.become is not None:
+        return None
+    if connection.get_option("password") or connection._play_context.password:
+        return None
+    return os.path.expanduser(connection.get_option("control_path_dir"))

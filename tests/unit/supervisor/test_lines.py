@@ -1,0 +1,163 @@
+"""A standing line to a real supervisor: one call at a time, and an end to it whatever happens at either side."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from .conftest import COLLECTION, Node, all_gone, eventually, load
+
+lines = load("lines", "plugin_utils")
+CLOCK = b'{"op": "clock"}\n'
+
+
+class Ssh:
+    """A connection whose ssh is a shell on this machine: the line's own ssh cannot be told from it."""
+
+    host = "here"
+
+    @staticmethod
+    def get_option(name: str) -> str:
+        return f"the option {name}"
+
+    @staticmethod
+    def _build_command(_executable: str, _kind: str, host: str, command: str) -> list[str]:
+        return ["/bin/sh", "-c", f"echo Welcome to {host}; exec {command}"]
+
+
+@pytest.fixture
+def line(node: Node, tmp_path: Path) -> Iterator[Any]:
+    one = lines.Line(str(tmp_path), node.config["run"], "db")
+    one.begin(Ssh(), str(node.folder))
+    assert json.loads(one.call(CLOCK))["ok"]
+    yield one
+    one.hang_up()
+
+
+def session(node: Node) -> psutil.Process:
+    """The shell at the node's side."""
+    return psutil.Process(int((node.folder / "line").read_text()))
+
+
+def ends(process: psutil.Process) -> bool:
+    eventually(lambda: all_gone([process]))
+    return True
+
+
+def test_calls_follow_each_other_on_one_session(node: Node, line: Any) -> None:
+    shell = session(node)
+    for number in range(20):
+        request = {"op": "start", "unit": f"u{number}", "kind": "steps", "steps": [{"kind": "shell", "text": "true"}]}
+        wait = {"units": [f"u{number}"], "bound": 20}
+        reply = json.loads(line.call(json.dumps({**request, "wait": wait}).encode() + b"\n"))
+        assert reply["units"][f"u{number}"]["state"] == "ok"
+    assert len(json.loads(line.call(b'{"op": "status"}\n'))["units"]) == 20  # a reply of several pages
+    assert session(node) == shell
+
+
+def test_while_one_waits_nobody_else_finds_the_line(node: Node, line: Any) -> None:
+    node.service("sleep 60", "store")
+    waits = json.dumps({"op": "wait", "units": ["store"], "bound": 20}).encode() + b"\n"
+    replies: list[bytes] = []
+    waiting = threading.Thread(target=lambda: replies.append(line.call(waits)))
+    waiting.start()
+    eventually(lambda: not line.stands())
+    assert line.call(CLOCK) is None
+    assert node("stop", units=["store"])["ok"]
+    waiting.join()
+    assert json.loads(replies[0])["units"]["store"]["state"] == "stopped"
+    assert json.loads(line.call(CLOCK))["ok"]
+
+
+def test_a_reply_that_nobody_read_reaches_nobody_else(node: Node, line: Any, tmp_path: Path) -> None:
+    node.service("sleep 60", "store")
+    caller = f"""
+import importlib.util, json
+spec = importlib.util.spec_from_file_location("lines", {str(COLLECTION / "plugins/plugin_utils/lines.py")!r})
+lines = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(lines)
+line = lines.Line({str(tmp_path)!r}, {node.config["run"]!r}, "db")
+line.call(json.dumps({{"op": "wait", "units": ["store"], "bound": 1}}).encode() + b"\\n")
+"""
+    with subprocess.Popen([sys.executable, "-c", caller]) as process:
+        eventually(lambda: not line.stands())
+        process.kill()
+    assert line.call(CLOCK) is None
+    shell = session(node)
+    line.hang_up()
+    assert ends(shell)
+    assert not list(tmp_path.glob("line-*"))
+
+
+def test_a_supervisor_that_is_gone_is_told(node: Node, line: Any) -> None:
+    supervisor = psutil.Process(node.pid)
+    os.kill(supervisor.pid, signal.SIGKILL)
+    assert ends(supervisor)
+    assert json.loads(line.call(CLOCK)) == {"ok": False, "error": "gone"}
+
+
+def test_a_line_that_breaks_says_so_and_is_not_used_again(node: Node, line: Any) -> None:
+    node.service("sleep 60", "store")
+    waits = json.dumps({"op": "wait", "units": ["store"], "bound": 20}).encode() + b"\n"
+    errors: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            line.call(waits)
+        except lines.BrokenLineError as error:
+            errors.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    shell = session(node)
+    eventually(shell.children)
+    for process in [shell, *shell.children(recursive=True)]:  # as when the connection is cut
+        process.kill()
+    waiting.join()
+    assert len(errors) == 1
+    assert line.call(CLOCK) is None
+
+
+def test_a_line_whose_ssh_never_came_up_is_not_used(node: Node, tmp_path: Path) -> None:
+    class Refused(Ssh):
+        @staticmethod
+        def _build_command(*_words: str) -> list[str]:
+            return ["/bin/false"]
+
+    one = lines.Line(str(tmp_path), node.config["run"], "db")
+    one.begin(Refused(), str(node.folder))
+    eventually(lambda: not _is_read(next(tmp_path.glob("line-*.in"))))
+    assert one.call(CLOCK) is None
+    assert not one.stands()
+
+
+def _is_read(fifo: Path) -> bool:
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+def test_when_the_lease_is_over_the_line_ends(tmp_path: Path, python: str) -> None:
+    node = Node(tmp_path, python, lease=0.5, retention=0)
+    assert node.boot()["ok"]
+    try:
+        one = lines.Line(str(tmp_path), node.config["run"], "db")
+        one.begin(Ssh(), str(node.folder))
+        assert json.loads(one.call(CLOCK))["ok"]
+        shell = session(node)
+        assert ends(shell)
+        assert one.call(CLOCK) is None
+    finally:
+        node.close()
