@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 
+from ansible.errors import AnsibleError
 from ansible_collections.benchhub.bench.plugins.module_utils import bootstrap
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction, refusal
 from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import PREPARE
@@ -75,10 +77,11 @@ class ActionModule(BenchAction):
 
     def _begin_line(self, link, run_id):
         """Opens the slot's line; the lines of a run lie in one folder, which later tasks are told."""
-        folder = folder_beside(link.connection)
-        self._lines = self._lines or folder
-        if folder is not None and folder == self._lines:
-            Line(folder, run_id, link.slot).begin(link.connection, link.supervisor_dir)
+        with contextlib.suppress(AnsibleError, OSError):  # what cannot be had is only missed
+            folder = folder_beside(link.connection)
+            self._lines = self._lines or folder
+            if folder is not None and folder == self._lines:
+                Line(folder, run_id, link.slot).begin(link.connection, link.supervisor_dir)
 
     @staticmethod
     def _clock(link, answer):

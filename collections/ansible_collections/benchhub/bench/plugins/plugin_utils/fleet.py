@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from ansible.template import Templar
 from ansible_collections.benchhub.bench.plugins.module_utils.references import (
     RUNTIME_REFERENCE,
@@ -28,7 +30,7 @@ class Fleet:
         self._own = self._vars["inventory_hostname"]
         self._known = {self._own: self._vars}
         self._links = {}
-        self._maker = LinkMaker(action, self._own)
+        self._maker = LinkMaker(action, self._own, self.variables, self._run_dir)
         self._slots = None
         self.secrets = Secrets(self.value(self._own, "benchhub_secrets", {}))
 
@@ -85,13 +87,19 @@ class Fleet:
     def link(self, slot):
         """The Link of one slot."""
         if slot not in self._links:
-            run_dir = self.required(slot, "benchhub_run_dir")
-            self._links[slot] = self._maker.link(slot, self.variables(slot), run_dir, self._line(slot))
+            self._links[slot] = self._maker.link(slot, self._line(slot))
         return self._links[slot]
+
+    def _run_dir(self, slot):
+        return self.required(slot, "benchhub_run_dir")
 
     def _line(self, slot):
         folder = self._action.prepared.get("lines")
-        return Line(folder, self.required(slot, "benchhub_run_id"), slot) if folder else None
+        return Line(folder, self._run_id, slot) if folder else None
+
+    @cached_property
+    def _run_id(self):
+        return self.required(self._own, "benchhub_run_id")
 
     def expand(self, slot, text):
         """A text of the job as it reaches that slot."""

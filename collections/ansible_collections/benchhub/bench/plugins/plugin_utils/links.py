@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import shlex
 import threading
+from functools import cached_property
 
 from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -43,13 +44,18 @@ class Link:
 
     def __init__(self, slot, run_dir, connect, line):
         self.slot = slot
-        self.run_dir = run_dir
         self.line = line
+        self._run_dir = run_dir
         self._connect = connect
         self._connection = None
         self._lock = threading.Lock()
         if line is None or not line.stands():
-            self._connection = connect()
+            self._connection, self.run_dir = connect(), run_dir(slot)
+
+    @cached_property
+    def run_dir(self):
+        """The slot's run folder on the node."""
+        return self._run_dir(self.slot)
 
     @property
     def connection(self):
@@ -202,21 +208,27 @@ def reply(code, out, err):
 
 
 class LinkMaker:
-    """Makes the Link of any host of the inventory, with the task's and that host's settings."""
+    """Makes the Link of any host of the inventory, with the task's and that host's settings.
 
-    def __init__(self, action, own_slot):
+    ``variables`` and ``run_dir`` give those of a slot.
+    """
+
+    def __init__(self, action, own_slot, variables, run_dir):
         self._action = action
         self._own = own_slot
+        self._variables = variables
+        self._run_dir = run_dir
 
-    def link(self, slot, variables, run_dir, line):
-        """The Link of ``slot``."""
+    def link(self, slot, line):
+        """The Link of ``slot``; UnreachableError when its connection settings make no connection."""
 
         def connect(*, become=False):
             if slot == self._own and not become:
                 return self._action._connection
+            variables = self._variables(slot)
             return self._connection({**variables, "ansible_become": True} if become else variables)
 
-        return Link(slot, run_dir, connect, line)
+        return Link(slot, self._run_dir, connect, line)
 
     def _connection(self, variables):
         """A connection whose every option is set, by the code of Ansible's own task executor."""
