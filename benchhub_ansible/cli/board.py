@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchhub_ansible.plan.model import Plan, PlannedStage
-from benchhub_ansible.playbook.names import unit_names
+from benchhub_ansible.plan.segments import unit_names
 
 #: Above so many slots a column stands for a node type.
 _MOST_COLUMNS = 8

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from benchhub_ansible.plan.model import Plan
-from benchhub_ansible.playbook.names import play_stages, shown, unit_names
+from benchhub_ansible.plan.segments import unit_names
+from benchhub_ansible.playbook.names import play_stages, shown
 
 Write = Callable[..., object]
 
@@ -179,6 +180,8 @@ class Translator:
             self.unreachable.add(str(data.get("host", "")))
         if failed:
             self._mark_failed(play, task)
+        if status == "ok" and res.get("ansible_job_id") and not res.get("finished"):
+            status = "started"  # an async job: how it ends is told by the unit that watches it
         self._write(
             "ansible-task",
             playbook=_short(str(data.get("playbook", ""))),

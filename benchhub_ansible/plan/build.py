@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from benchhub_ansible.job.model import Job
+from benchhub_ansible.plan.background import mark_background
 from benchhub_ansible.plan.data import frozen, plan_hash
 from benchhub_ansible.plan.expand import expand_pipeline
 from benchhub_ansible.plan.limits import set_limits
@@ -23,8 +24,9 @@ def set_hash(job: Job, plan: Plan) -> Plan:  # noqa: ARG001 - every pass has one
     return replace(plan, hash=plan_hash(plan))
 
 
-#: In this order: stages need slots, services need the stages that start them, limits need the checks of services.
-PASSES: tuple[Pass, ...] = (place_slots, expand_pipeline, name_services, set_limits, set_hash)
+#: In this order: stages need slots, services need the stages that start them, what runs in the background needs the
+#: groups, limits need that and the checks of services.
+PASSES: tuple[Pass, ...] = (place_slots, expand_pipeline, name_services, mark_background, set_limits, set_hash)
 
 
 def make_plan(job: Job) -> Plan:

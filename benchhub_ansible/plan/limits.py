@@ -8,6 +8,7 @@ from dataclasses import replace
 from benchhub_ansible.job.model import Check, Job
 from benchhub_ansible.plan.expand import UNSET
 from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage, PlannedTask
+from benchhub_ansible.plan.segments import segments
 
 TASK_TIMEOUT = 3600.0
 READY_TIMEOUT = 60.0
@@ -89,18 +90,24 @@ def preparation_limit(plan: Plan) -> float:
 
 def _group(group: PlannedGroup) -> PlannedGroup:
     stages = tuple(replace(stage, tasks=tuple(map(_limited, stage.tasks))) for stage in group.stages)
-    # Serial stages and Ansible-run tasks of a parallel group take turns: their times add up.
-    in_turn = [_turns(stage) for stage in stages]
-    limit = max((stage_limit(stage) for stage in stages), default=0.0)
-    if len(stages) > 1:
-        limit += sum(in_turn) - max(in_turn)
+    # What takes turns adds up; of the rest the longest counts.
+    turns = [_turns(stage) for stage in stages]
+    rests = [stage_limit(stage) - turn for stage, turn in zip(stages, turns, strict=True)]
+    limit = sum(turns) + max(rests, default=0.0)
     return replace(group, stages=stages, limit=limit)
 
 
 def _turns(stage: PlannedStage) -> float:
+    """Seconds of a stage for which others may have to wait: it is serial, or Ansible runs it in place."""
     if stage.serial:
         return stage_limit(stage)
-    return sum(task_limit(task) for task in stage.tasks if task.ansible)
+    whole = list(segments(stage))
+    waited = [task for segment in whole[:-1] for task in segment if any(one.ansible for one in stage.tasks)]
+    return sum(map(task_limit, waited)) + sum(task_limit(task) for task in whole[-1] if _in_place(task))
+
+
+def _in_place(task: PlannedTask) -> bool:
+    return task.ansible and not task.background
 
 
 def _stop_time(task: PlannedTask) -> float:
@@ -113,10 +120,12 @@ def _longest_stretch(groups: Iterable[PlannedGroup]) -> float:
     longest = stretch = 0.0
     for group in groups:
         tasks = [task for stage in group.stages for task in stage.tasks]
-        here = sum(task_limit(task) * _times(stage) for stage in group.stages for task in stage.tasks if task.ansible)
+        here = sum(
+            task_limit(task) * _times(stage) for stage in group.stages for task in stage.tasks if _in_place(task)
+        )
         stretch += here
         longest = max(longest, stretch)
-        if not all(task.ansible for task in tasks):
+        if not all(map(_in_place, tasks)):
             stretch = here
     return longest
 

@@ -53,6 +53,7 @@ class PlannedTask:
     grace: float
     metrics: tuple[Metric, ...] = ()
     collect: tuple[str, ...] = ()
+    background: bool = False  # a module that runs as an async job, beside the other stages of its group
     span: Span
 
     @property

@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from benchhub_ansible.plan.background import in_place
 from benchhub_ansible.plan.limits import task_limit
 from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage, PlannedTask
+from benchhub_ansible.plan.segments import segments, unit_names
 from benchhub_ansible.playbook import engines, steps
 from benchhub_ansible.playbook.names import (
     ALL_GROUP,
@@ -15,10 +17,8 @@ from benchhub_ansible.playbook.names import (
     host_patterns,
     listed,
     play_name,
-    segments,
     shown,
     task_name,
-    unit_names,
 )
 from benchhub_ansible.playbook.plays import (
     Data,
@@ -34,6 +34,9 @@ from benchhub_ansible.playbook.texts import templated
 _SECRET = "lookup('benchhub.bench.secret', 'NAME')"  # noqa: S105 - where one is looked up
 #: Seconds that a unit may take beyond the sum of its tasks' limits before the node ends it.
 _DEADLINE_MARGIN = 30
+#: Where Ansible keeps the results of its async jobs on a node: a folder that only the supervisor's user and its login
+#: user can read, and that goes with the run.
+_ASYNC_DIR = "{{ benchhub_run_dir }}/.async"
 
 
 def render(text: str) -> str:
@@ -52,10 +55,11 @@ class Part:
 
     @property
     def kind(self) -> str:
-        """``steps``, ``service`` or ``ansible``."""
-        if self.tasks[0].ansible:
-            return "ansible"
-        return "service" if self.tasks[0].long else "steps"
+        """``steps``, ``service``, ``ansible`` (in place), or ``job``: an async job, and the steps that follow it."""
+        first = self.tasks[0]
+        if first.ansible:
+            return "job" if first.background else "ansible"
+        return "service" if first.long else "steps"
 
 
 def parts(stage: PlannedStage) -> list[Part]:
@@ -108,20 +112,26 @@ class Emitter:
             tasks,
             always=always,
             serial=stage.serial,
-            environment=_mark(*whole),
+            keywords=_keywords(*whole),
         )
 
     def _begin(self, part: Part, *, join: bool) -> list[Data]:
-        if part.kind == "ansible":
-            return ansible_tasks(self._plan, part.stage, part.tasks[0], render)
-        return [self._service(part)] if part.kind == "service" else [self._start(part, join=join)]
+        if part.kind == "service":
+            return [self._service(part)]
+        if part.kind == "steps":
+            return [self._start(part, join=join)]
+        job = part.kind == "job"
+        module = ansible_tasks(self._plan, part.stage, part.tasks[0], render, background=job)
+        return [*module, self._start(part, join=join)] if job else module
 
     def _start(self, part: Part, *, join: bool) -> Data:
         stage, first = part.stage, part.number == 1
         arguments: Data = {
             "unit": part.unit,
             "title": shown_line(stage.title),
-            "steps": [steps.step(self._plan, task) for task in part.tasks],
+            "steps": [
+                steps.async_step(task) if task.background else steps.step(self._plan, task) for task in part.tasks
+            ],
             **({"together": True} if stage.together and first else {}),
             "join": join,
             "deadline": _deadline(part.tasks),
@@ -173,7 +183,7 @@ class Emitter:
             if wave == 0:
                 yield from (self._serial_file(group, stage) for stage in serial)
             last = wave == waves - 1
-            outstanding += [part for part in begun if part.kind == "steps"]
+            outstanding += [part for part in begun if part.kind in ("steps", "job")]
             longer = {column[wave].stage.id for column in columns if len(column) > wave + 1}
             due = [part for part in outstanding if last or part.stage.id in longer]
             outstanding = [part for part in outstanding if part not in due]
@@ -192,8 +202,8 @@ class Emitter:
         return PlayFile(
             name=f"{stage.id}{suffix}",
             title=name,
-            header=stage_header(self._plan, stage, note),
-            plays=[play(name, patterns(self._plan, stage), tasks, environment=_mark(part))],
+            header=(*stage_header(self._plan, stage, note), *_how(part)),
+            plays=[play(name, patterns(self._plan, stage), tasks, keywords=_keywords(part))],
         )
 
     def _serial_file(self, group: PlannedGroup, stage: PlannedStage) -> PlayFile:
@@ -250,20 +260,36 @@ class Emitter:
         )
 
 
-def _mark(*parts: Part) -> Data:
-    """The environment by which the supervisor finds what Ansible runs itself, when the run is broken off."""
-    if not any(part.kind == "ansible" for part in parts):
-        return {}
-    return {"BENCHHUB_UNIT": "{{ benchhub_run_id }}/{{ inventory_hostname }}/~ansible"}
+def _keywords(*parts: Part) -> Data:
+    """Of a play in which Ansible runs something itself: how the supervisor finds that when the run is broken off."""
+    kinds = {part.kind for part in parts}
+    found: Data = {}
+    if kinds & {"ansible", "job"}:
+        found["environment"] = {"BENCHHUB_UNIT": "{{ benchhub_run_id }}/{{ inventory_hostname }}/~ansible"}
+    if "job" in kinds:
+        found["vars"] = {"ansible_async_dir": _ASYNC_DIR}
+    return found
+
+
+def _how(part: Part) -> tuple[str, ...]:
+    """What the header says of a task that Ansible runs itself in a parallel group: whether others wait for it."""
+    task = part.tasks[0]
+    if part.kind == "job":
+        return (f'Its task "{shown_line(task.name)}" runs as an async job beside the other stages.',)
+    if part.kind == "ansible":
+        told = f'Its task "{shown_line(task.name)}" runs in place, and what starts after it has to wait:'
+        return (told, f"{in_place(part.stage, task)}.")
+    return ()
 
 
 def _order(part: Part) -> tuple[int, float]:
-    """Within a wave: steps run in the background, so they come first; what Ansible runs itself comes last.
+    """Within a wave: what goes on in the background comes first, what Ansible runs in place comes last.
 
-    Of steps those that may take longest come first: each start costs some 50 ms, which a shorter stage can spare.
+    Of steps those that may take longest come first: each start costs some 50 ms, which a shorter stage can spare. An
+    async job is started by Ansible, which takes longer.
     """
-    kind = {"steps": 1 if part.stage.together else 0, "service": 2, "ansible": 3}[part.kind]
-    return kind, -_deadline(part.tasks) if part.kind == "steps" else 0
+    kind = {"steps": 1 if part.stage.together else 0, "job": 2, "service": 3, "ansible": 4}[part.kind]
+    return kind, -_deadline(part.tasks) if part.kind in ("steps", "job") else 0
 
 
 def _others(group: PlannedGroup, stage: PlannedStage) -> str:

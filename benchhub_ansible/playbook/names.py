@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    from benchhub_ansible.plan.model import Plan, PlannedStage, PlannedTask
+from benchhub_ansible.plan.model import Plan, PlannedStage, PlannedTask
+from benchhub_ansible.plan.segments import segments
 
 #: Every slot, in the order of the plan.
 ALL_GROUP = "benchhub"
@@ -61,36 +60,6 @@ def listed(tasks: tuple[PlannedTask, ...]) -> str:
             return f"{text} and {len(tasks) - number} more"
         text = f"{text}, then {name}" if text else name
     return text[: 2 * _LISTED]
-
-
-def segments(stage: PlannedStage) -> Iterator[tuple[PlannedTask, ...]]:
-    """The parts of a stage that are handed over whole: a service, an Ansible-run task, or steps in a row."""
-    steps: list[PlannedTask] = []
-    for task in stage.tasks:
-        if task.long or task.ansible:
-            if steps:
-                yield tuple(steps)
-                steps = []
-            yield (task,)
-        else:
-            steps.append(task)
-    if steps:
-        yield tuple(steps)
-
-
-def unit_names(stage: PlannedStage) -> tuple[str | None, ...]:
-    """The unit of each segment: ``<stage id>``, ``<stage id>.2`` …, a service's name; None when Ansible runs it."""
-    names: list[str | None] = []
-    counted = 0
-    for segment in segments(stage):
-        if segment[0].ansible:
-            names.append(None)
-        elif segment[0].long:
-            names.append(segment[0].service)
-        else:
-            counted += 1
-            names.append(stage.id if counted == 1 else f"{stage.id}.{counted}")
-    return tuple(names)
 
 
 def play_stages(plan: Plan) -> Mapping[str, str]:

@@ -45,7 +45,7 @@ def play(
     *,
     always: bool = False,
     serial: bool = False,
-    environment: Data | None = None,
+    keywords: Data | None = None,
 ) -> Data:
     """A play on those hosts, unless the run has failed before (``always``: also then)."""
     patterns = [*hosts] if always else [*hosts, f"!{FAILED_GROUP}"]
@@ -56,7 +56,7 @@ def play(
         "hosts": ":".join(patterns),
         "gather_facts": False,
         **({"serial": 1} if serial else {}),
-        **({"environment": environment} if environment else {}),
+        **(keywords or {}),
         "tasks": [{"name": name, **look, "block": tasks, "rescue": rescue()}],
     }
 
@@ -97,9 +97,17 @@ def patterns(plan: Plan, stage: PlannedStage) -> list[str]:
 
 Render = Callable[[str], str]
 
+#: The variable in which a play keeps what a module said.
+RESULT = "benchhub_result"
+_ASKED = "benchhub_when.rc == 0"
+#: Seconds by which Ansible's own limit of an async job is longer than what the supervisor gives it.
+_ASYNC_MARGIN = 30
 
-def ansible_tasks(plan: Plan, stage: PlannedStage, task: PlannedTask, render: Render) -> list[Data]:
-    """A module or role with the common task keys, and a look whether every slot got through it."""
+
+def ansible_tasks(
+    plan: Plan, stage: PlannedStage, task: PlannedTask, render: Render, *, background: bool = False
+) -> list[Data]:
+    """A module or role with the common task keys, and a look whether every slot got through it, or began it."""
     driver = ansible_driver(task.driver)
     if problem := driver.problem(task.params):
         raise JobError(f"{where(plan, task.span.line)}: task {task.name!r}: {problem}")
@@ -115,11 +123,13 @@ def ansible_tasks(plan: Plan, stage: PlannedStage, task: PlannedTask, render: Re
             f"{slots} | map(attribute='benchhub_done') | reject('equalto', '{task.id}') | length == 0",
         ]
     else:
-        body = [_module(name, own, task, render, conditional=bool(asked))]
-        results = "ansible_play_hosts_all | map('extract', hostvars, 'benchhub_result')"
+        keywords = {**({"when": _ASKED} if asked else {}), **(_async_limit(task) if background else _limit(task))}
+        body = [_module(name, own, task, render, keywords)]
+        results = f"ansible_play_hosts_all | map('extract', hostvars, '{RESULT}')"
         checks = [
             f"{results} | selectattr('unreachable', 'defined') | length == 0",
-            f"{results} | selectattr('failed', 'equalto', true) | length == 0",
+            # what was skipped does not say whether it failed
+            f"{results} | selectattr('failed', 'defined') | selectattr('failed', 'equalto', true) | length == 0",
         ]
     guard = {
         "name": f"{name} on every slot",
@@ -160,19 +170,27 @@ def environment(task: PlannedTask, render: Render) -> Data:
     return {"environment": {key: render(value) for key, value in task.env.items()}} if task.env else {}
 
 
-def _module(name: str, own: Data, task: PlannedTask, render: Render, *, conditional: bool) -> Data:
+def _limit(task: PlannedTask) -> Data:
+    """How often a module is tried, and for how long, where Ansible waits for it."""
     tries: Data = {}
     if task.retry.count:
-        tries = {"until": "benchhub_result is succeeded", "retries": task.retry.count, "delay": task.retry.delay}
+        tries = {"until": f"{RESULT} is succeeded", "retries": task.retry.count, "delay": task.retry.delay}
+    return {**tries, "timeout": math.ceil(task.timeout)}
+
+
+def _async_limit(task: PlannedTask) -> Data:
+    """An async job is bounded by the supervisor that watches it; where that is gone, by Ansible, in steps of 5 s."""
+    return {"async": math.ceil(task.timeout + task.grace) + _ASYNC_MARGIN, "poll": 0}
+
+
+def _module(name: str, own: Data, task: PlannedTask, render: Render, keywords: Data) -> Data:
     return {
         "name": name,
         **own,
         **become(task, render),
         **environment(task, render),
-        **({"when": "benchhub_when.rc == 0"} if conditional else {}),
-        "register": "benchhub_result",
-        **tries,
-        "timeout": math.ceil(task.timeout),
+        "register": RESULT,
+        **keywords,
         "ignore_unreachable": True,
     }
 
@@ -187,7 +205,7 @@ def _role(name: str, own: Data, task: PlannedTask, render: Render, *, conditiona
     task_data: Data = {
         "name": name,
         "ansible.builtin.include_role": include,
-        **({"when": "benchhub_when.rc == 0"} if conditional else {}),
+        **({"when": _ASKED} if conditional else {}),
     }
     # Around the role, not on it: the linter wants the role's prefix on variables there, and the names are the role's.
     return {"name": name, "vars": rest["vars"], "block": [task_data]} if rest else task_data

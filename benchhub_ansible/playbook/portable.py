@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator
 
 from benchhub_ansible.plan.limits import GRACE
 from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage
+from benchhub_ansible.plan.segments import segments, unit_names
 from benchhub_ansible.playbook.default import DESTINATION, becoming, collected
 from benchhub_ansible.playbook.engines import container_tasks
-from benchhub_ansible.playbook.names import ALL_GROUP, play_name, segments, shown, task_name, unit_names
+from benchhub_ansible.playbook.names import ALL_GROUP, play_name, shown, task_name
 from benchhub_ansible.playbook.plays import (
     Data,
     PlayFile,
@@ -91,12 +92,12 @@ def _stage_tasks(plan: Plan, stage: PlannedStage) -> list[Data]:
         name = task_name(stage, "choose the instant to start at")
         tasks.append({"name": name, "ansible.builtin.set_fact": instant, "run_once": True})
     for part, unit in zip(segments(stage), unit_names(stage), strict=True):
-        if part[0].ansible:
-            tasks += ansible_tasks(plan, stage, part[0], render)
-        elif part[0].long:
-            tasks += service_tasks(plan, stage, part[0])
-        else:
-            for number, task in enumerate(part, 1):
+        for number, task in enumerate(part, 1):
+            if task.ansible:
+                tasks += ansible_tasks(plan, stage, task, render)
+            elif task.long:
+                tasks += service_tasks(plan, stage, task)
+            else:
                 tasks += step_tasks(plan, stage, unit or stage.id, (number, len(part)), task)
     if len(stage.slots) > 1 and not stage.serial:
         tasks.append(

@@ -11,7 +11,7 @@ from benchhub_ansible.job.model import Check
 from benchhub_ansible.plan.limits import GRACE, SHUTDOWN_TIMEOUT
 from benchhub_ansible.plan.model import Plan, PlannedTask
 from benchhub_ansible.playbook.names import one_line
-from benchhub_ansible.playbook.plays import Data, seconds, where
+from benchhub_ansible.playbook.plays import RESULT, Data, seconds, where
 from benchhub_ansible.playbook.yaml_text import literal
 
 #: What a container engine may take beyond the grace time it gives a container, seconds.
@@ -77,6 +77,13 @@ def step(plan: Plan, task: PlannedTask) -> Data:
     if task.grace != GRACE:
         found["grace"] = seconds(task.grace)
     written: Data = as_written({**found, "line": task.span.line})
+    return written
+
+
+def async_step(task: PlannedTask) -> Data:
+    """An item of ``steps`` that waits for the async job which the task before has begun, and ends it in time."""
+    found: Data = {"name": shown_name(task), "async_job": RESULT, "timeout": seconds(task.timeout)}
+    written: Data = as_written({**found, "grace": seconds(task.grace), "line": task.span.line})
     return written
 
 

@@ -9,7 +9,7 @@ from benchhub_ansible.plan.model import Plan, PlannedStage, PlannedTask
 from benchhub_ansible.results import fields
 from benchhub_ansible.results.model import Clock, StageRun, Start, Step, Together
 from benchhub_ansible.results.record import RunRecord
-from benchhub_ansible.results.units import ANSIBLE_RUN, StepStatus, Unit, stage_units, steps_of_tasks
+from benchhub_ansible.results.units import StepStatus, Unit, stage_units, steps_of_tasks
 
 #: A stage with such a step has failed.
 FAILED_STATES = frozenset({"failed", "timeout"})
@@ -85,7 +85,7 @@ def _steps(record: RunRecord, stage: PlannedStage, clocks: Mapping[str, Clock], 
         for slot in stage.slots:
             clock = clocks.get(slot, Clock())
             step = None
-            if task.driver not in ANSIBLE_RUN:
+            if not task.ansible or _began(record, stage, task, slot):
                 step = _supervised_step(record, units[task.id], task, slot, clock)
             step = step or _ansible_step(record, stage, task, slot)
             yield step or Step(task=task.id, name=task.name, slot=slot, state="unknown" if begun else "not-run")
@@ -121,11 +121,21 @@ def _output_paths(record: RunRecord, slot: str, unit: Unit, told: StepStatus) ->
     return {key: path if path in record.paths else None for key, path in paths.items()}
 
 
+def _began(record: RunRecord, stage: PlannedStage, task: PlannedTask, slot: str) -> bool:
+    """Whether a module was begun there as an async job: what became of it is then known to the supervisor alone."""
+    return task.background and any(
+        event.get("status") == "started" and is_of_task(event, stage, task)
+        for event in record.ansible_tasks.get(slot, ())
+    )
+
+
 def _ansible_step(record: RunRecord, stage: PlannedStage, task: PlannedTask, slot: str) -> Step | None:
     """What Ansible itself said of a task: module and role, and every task of the portable profile."""
     events = [event for event in record.ansible_tasks.get(slot, ()) if is_of_task(event, stage, task)]
     if not events:
         return None
+    if task.driver == "module":  # not what asked for its condition, nor what looked whether all slots are done
+        events = [event for event in events if str(event.get("task")).endswith(f"| {task.name}")] or events
     worst = next((event for event in events if event.get("status") in ("failed", "unreachable")), events[-1])
     end = fields.number(worst.get("t"))
     first = fields.number(events[0].get("t"))
@@ -147,8 +157,8 @@ def is_of_task(event: Mapping[str, Any], stage: PlannedStage, task: PlannedTask)
     """Whether an ``ansible-task`` event tells of this task; a task's name says stage and task."""
     name = fields.text(event.get("task")) or ""
     if event.get("stage") == stage.id:
-        own = sum(1 for other in stage.tasks if other.driver in ANSIBLE_RUN)
-        return task.name in name or (own == 1 and task.driver in ANSIBLE_RUN)
+        own = sum(1 for other in stage.tasks if other.ansible)
+        return task.name in name or (own == 1 and task.ansible)
     return event.get("stage") is None and stage.title in f"{event.get('play')} {name}" and task.name in name
 
 

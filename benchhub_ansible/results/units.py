@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchhub_ansible.plan.model import PlannedStage, PlannedTask
+from benchhub_ansible.plan.segments import segments, unit_names
 from benchhub_ansible.results import fields
-
-#: Drivers whose tasks Ansible runs itself; all others become steps of the supervisor.
-ANSIBLE_RUN = frozenset({"module", "role"})
 
 _OUTPUT_NAME = re.compile(r"[0-9A-Za-z_-]+\.(?:out|err)")
 
@@ -44,26 +42,9 @@ class StepStatus:
 
 def stage_units(stage: PlannedStage) -> Iterator[Unit]:
     """The units of a stage in order: ``<stage id>``, ``<stage id>.2``, … for steps; a service's has its name."""
-    segments = 0
-    open_segment: list[PlannedTask] = []
-
-    def close() -> Iterator[Unit]:
-        nonlocal segments
-        if open_segment:
-            segments += 1
-            name = stage.id if segments == 1 else f"{stage.id}.{segments}"
-            yield Unit(name=name, tasks=tuple(open_segment), service=False)
-            open_segment.clear()
-
-    for task in stage.tasks:
-        if task.long:
-            yield from close()
-            yield Unit(name=task.service or task.id, tasks=(task,), service=True)
-        elif task.driver in ANSIBLE_RUN:
-            yield from close()
-        else:
-            open_segment.append(task)
-    yield from close()
+    for tasks, name in zip(segments(stage), unit_names(stage), strict=True):
+        if name is not None:
+            yield Unit(name=name, tasks=tasks, service=tasks[0].long)
 
 
 def output_name(value: Any, default: str) -> str:

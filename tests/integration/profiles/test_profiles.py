@@ -41,6 +41,8 @@ stages:
   - name: right
     nodes: db
     tasks:
+      - {name: module, module: {name: ansible.builtin.command, args: {cmd: 'true'}}}
+      - {name: skipped module, module: {name: ansible.builtin.ping}, when: 'false'}
       - {name: c, shell: 'echo err >&2; echo out', env: {A: b}, chdir: /}
   - name: serve
     nodes: db

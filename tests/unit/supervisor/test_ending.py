@@ -155,7 +155,7 @@ def test_a_stale_folder_is_wiped(node: Node) -> None:
     kill(node.pid)
     (node.folder / "staged").mkdir()
     assert node.boot()["ok"]
-    assert sorted(path.name for path in node.dir.iterdir()) == [".benchhub"]
+    assert sorted(path.name for path in node.dir.iterdir()) == [".async", ".benchhub"]
     assert not (node.folder / "staged").exists()
 
 

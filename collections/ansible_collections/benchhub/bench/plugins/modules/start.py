@@ -146,6 +146,12 @@ options:
           A path or glob that must match something when the step runs.
           M(benchhub.bench.finish) brings it home when its C(collect) names it.
         type: str
+      async_job:
+        description: >-
+          The variable that an earlier task of the play with C(async) and C(poll=0) has registered. The step waits for
+          that module on the node, ends it at O(steps[].timeout), and fails if it fails. Where the task was skipped, so
+          is the step. The play sets C(ansible_async_dir) to C(.async) in the run directory.
+        type: str
       timeout:
         description: Limit for one try, in seconds.
         type: float

@@ -57,7 +57,7 @@ STEP = {
 }
 
 #: Exactly one of these says what a step does.
-STEP_KINDS = ("shell", "argv", "container", "copy", "template", "fetch")
+STEP_KINDS = ("shell", "argv", "container", "copy", "template", "fetch", "async_job")
 #: Those that run something, as services and shutdowns do.
 COMMAND_KINDS = ("shell", "argv", "container")
 
@@ -65,7 +65,7 @@ STEPS = {
     "type": "list",
     "elements": "dict",
     "required": True,
-    "options": STEP,
+    "options": {**STEP, "async_job": {"type": "str"}},
     "required_one_of": [STEP_KINDS],
     "mutually_exclusive": [STEP_KINDS],
 }

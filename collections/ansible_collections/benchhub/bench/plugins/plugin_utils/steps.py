@@ -9,6 +9,7 @@ import posixpath
 import shlex
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from ansible.errors import AnsibleError
@@ -100,6 +101,15 @@ class Steps:
         if user or args.get("become"):
             common["user"] = expand(slot, user) if user else "root"
         return common
+
+    def _async_job(self, slot, name):
+        """The job that a task of the play has begun there; none where that task was skipped."""
+        told = self._fleet.variables(slot).get(name)
+        if not isinstance(told, Mapping):
+            raise RefusedError(f"no task has registered {name} for {slot}")
+        if not told.get("ansible_job_id") and not told.get("skipped"):
+            raise RefusedError(f"what {name} says of {slot} is no async job: give its task `async:` and `poll: 0`")
+        return {"kind": "async", "jid": str(told.get("ansible_job_id") or "")}
 
     def _fetch(self, slot, pattern):
         return {"kind": "exec", "argv": ["/bin/sh", "-c", _FETCH, "sh", self._fleet.expand(slot, pattern)]}

@@ -3,7 +3,7 @@
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _UNIT_NAME = _LETTERS | frozenset("._-")
 _NAME_LENGTH = 128
-_STEP_KINDS = {"shell": ("text", str), "exec": ("argv", list), "file": ("dest", str)}
+_STEP_KINDS = {"shell": ("text", str), "exec": ("argv", list), "file": ("dest", str), "async": ("jid", str)}
 _CHECK_KINDS = ("tcp", "http", "command", "log", "file", "drained")
 #: What a command can be given to read: a pipe of Linux holds 65536 bytes.
 _INPUT_LIMIT = 60000
@@ -87,15 +87,21 @@ def _check_command(step, what):
     ):
         if step.get(key) is not None and not isinstance(step[key], kind):
             raise Refused("%s: %s cannot be %.40r" % (what, key, step[key]))
-    staged = step.get("staged")
-    if staged is not None and (staged.startswith("/") or ".." in staged.split("/")):
-        raise Refused("%s: %.80r is no staged file" % (what, staged))
+    _check_file_names(step, what)
     if step.get("after") is not None:
         _check_command(step["after"], "what follows %s" % what)
     for key in ("timeout", "grace"):
         seconds(step, key, None)
     for key in ("count", "delay"):
         seconds(step.get("retries") or {}, key, None)
+
+
+def _check_file_names(step, what):
+    if step["kind"] == "async" and step["jid"] and not _is_name(step["jid"]):
+        raise Refused("%s: %.80r is no async job" % (what, step["jid"]))
+    staged = step.get("staged")
+    if staged is not None and (staged.startswith("/") or ".." in staged.split("/")):
+        raise Refused("%s: %.80r is no staged file" % (what, staged))
 
 
 def check_names(names):

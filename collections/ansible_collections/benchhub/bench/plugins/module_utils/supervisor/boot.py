@@ -117,9 +117,11 @@ def _prepare(config, program):
     if problem:
         return {"ok": False, "error": problem}, None
     os.mkdir(os.path.join(folder, "units"), 0o700)
+    jobs = os.path.join(config["dir"], folders.ASYNC)
+    os.mkdir(jobs, 0o700)
     if os.geteuid() == 0 and config.get("login_uid") is not None:
-        # steps without become are the login user's, so the folder they begin in is too
-        for path in (config["dir"], os.path.dirname(config["dir"])):
+        # steps and modules without become are the login user's, so the folders they write into are too
+        for path in (jobs, config["dir"], os.path.dirname(config["dir"])):
             os.chown(path, config["login_uid"], config["login_gid"], follow_symlinks=False)
     return {"ok": True, "facts": facts.read(), "now": time.time()}, lock
 

@@ -5,6 +5,8 @@ import os
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 #: Enough to find the cause; a folder of another user can hold any number of files.
 _TOLD = 20
+#: In the run folder: where Ansible keeps the results of its async jobs.
+ASYNC = ".async"
 
 
 def remove_tree(folder, keep=None):

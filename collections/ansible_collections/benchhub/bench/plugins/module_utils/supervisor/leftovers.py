@@ -10,7 +10,7 @@ import _signal as signal  # the package's own `signal` imports enum: 5 ms of CPU
 import os
 import time
 
-from . import processes, wire
+from . import asyncjobs, processes, wire
 from .folders import remove_tree
 
 #: A supervisor that lives ends its units in order, with their shutdown commands; that may take as long as this.
@@ -29,6 +29,8 @@ class Leftovers:
         self._modules = self._mark + _MODULE
         self._outputs = os.path.join(folder, ".benchhub", "units", "")
         self._own = _ancestors()
+        self._sessions = set()  # of async jobs, and the folders of their wrappers: kept, as a wrapper may end first
+        self._scratch = set()
 
     def supervisors(self):
         """The supervisor and its monitors, parents before their children."""
@@ -39,6 +41,7 @@ class Leftovers:
         """Everything of the slot that runs, supervisors too."""
         roots = self.supervisors()
         roots += [pid for pid in processes.every() if self._is_marked(pid) or self._lives_below(pid)]
+        roots += self.modules()
         return self._with_descendants(roots)
 
     def _with_descendants(self, roots):
@@ -59,6 +62,7 @@ class Leftovers:
             processes.send(first, signal.SIGTERM)
             self._gone_by(time.monotonic() + _GRACE)
         processes.kill_all(self.processes)
+        self._remove_scratch()
         return len(first), self.processes()
 
     def remove(self):
@@ -90,8 +94,11 @@ class Leftovers:
 
         Ansible marks all that it starts, daemons of the node too (sshd started anew, say), which are not ours to end.
         A module lives in the session of the connection, whose leader has no mark; a daemon in one of its own, or in one
-        whose leader is gone.
+        whose leader is gone; an async job in the session of its wrapper, whose leader is gone as well.
         """
+        wrappers = [pid for pid in asyncjobs.wrappers(self._folder) if self._of_ansible(pid)]
+        self._sessions |= asyncjobs.sessions(wrappers)
+        self._scratch.update(map(asyncjobs.scratch, wrappers))
         return self._with_descendants([pid for pid in processes.every() if self._is_module(pid)])
 
     def end_modules(self):
@@ -101,23 +108,25 @@ class Leftovers:
             processes.send(first, signal.SIGTERM)
             self._wait(self.modules, time.monotonic() + _GRACE)
             processes.kill_all(self.modules)
+        self._remove_scratch()
         return len(first)
+
+    def _remove_scratch(self):
+        for folder in self._scratch:
+            asyncjobs.remove(folder)
 
     def _is_module(self, pid):
         if not self._of_ansible(pid):
             return False
-        try:
-            leader = os.getsid(pid)
-        except OSError:
-            return False
-        return processes.running(leader) and not self._of_ansible(leader)
+        leader = asyncjobs.session(pid)
+        return leader in self._sessions or (processes.running(leader or 0) and not self._of_ansible(leader))
 
     def _of_ansible(self, pid):
         return self._modules in _content(pid, "environ").split(b"\0")
 
     def _is_marked(self, pid):
         found = [item for item in _content(pid, "environ").split(b"\0") if item.startswith(self._mark)]
-        return bool(found) and (found[0] != self._modules or self._is_module(pid))
+        return bool(found) and found[0] != self._modules
 
     def _lives_below(self, pid):
         """A program of the run folder, or one that writes an output there, or works there without a terminal."""

@@ -70,6 +70,25 @@ def parent(pid):
         return -1
 
 
+def started(pid):
+    """When a process began, seconds since 1970, exact to a tick of 10 ms; now when it is gone."""
+    now = time.time()
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            ticks = int(file.read().rsplit(b")", 1)[1].split()[19])
+    except (OSError, IndexError, ValueError):
+        return now
+    return now - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def owner(pid):
+    """The effective user of a process; None when it is gone."""
+    try:
+        return os.stat("/proc/%d" % pid).st_uid
+    except OSError:
+        return None
+
+
 def terminal(pid):
     """The number of a process's controlling terminal; 0 when it has none, or is gone."""
     try:

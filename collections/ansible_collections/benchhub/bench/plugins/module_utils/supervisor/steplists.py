@@ -52,18 +52,13 @@ def _run_step(monitor, step, record, gate):
     try:
         if step.get("when") and not _wanted(monitor, step, record):
             return record["state"] == "skipped"
-        retries = step.get("retries") or {}
-        for attempt in range(1 + int(retries.get("count") or 0)):
-            if attempt and not _pause(monitor, float(retries.get("delay") or 0)):
-                break  # told to end meanwhile: the step failed, and is not tried again
-            record["attempts"] = attempt + 1
-            _try(monitor, step, record, gate)
-            gate = None
-            problem = aftermath.follow(monitor, step, record, "%02d" % record["index"])
-            if problem and record["state"] == "ok":
-                record.update(state="failed", error=problem)
-            if record["state"] == "ok" or monitor.stopping or _overdue(monitor.deadline):
-                break
+        if step["kind"] == "async" and not step["jid"]:
+            record["state"] = "skipped"
+            return True
+        if step["kind"] == "async":
+            _follow(monitor, step, record)
+        else:
+            _tries(monitor, step, record, gate)
     except OSError as error:
         record.update(state="failed", error=str(error), end=time.time())
     if record["state"] in ("failed", "timeout"):
@@ -71,6 +66,39 @@ def _run_step(monitor, step, record, gate):
         record["tail"] = status.tail(outputs, monitor.masks)
     # not reported here: the next step's start or the unit's end follows at once
     return record["state"] == "ok"
+
+
+def _tries(monitor, step, record, gate):
+    """Runs a step until it ends well or has been tried often enough."""
+    retries = step.get("retries") or {}
+    for attempt in range(1 + int(retries.get("count") or 0)):
+        if attempt and not _pause(monitor, float(retries.get("delay") or 0)):
+            break  # told to end meanwhile: the step failed, and is not tried again
+        record["attempts"] = attempt + 1
+        _try(monitor, step, record, gate)
+        gate = None
+        problem = aftermath.follow(monitor, step, record, "%02d" % record["index"])
+        if problem and record["state"] == "ok":
+            record.update(state="failed", error=problem)
+        if record["state"] == "ok" or monitor.stopping or _overdue(monitor.deadline):
+            break
+
+
+def _follow(monitor, step, record):
+    """Waits for a module that Ansible has begun as an async job."""
+    from . import asyncjobs  # noqa: PLC0415 - most units have none
+
+    job = asyncjobs.AsyncJob(monitor.context.run_dir, step["jid"])
+    record.update(state="running", start=job.start, attempts=1)
+    monitor.report()
+    if asyncjobs.wait(monitor, job, _limit(monitor, step)):
+        record.update(job.record())
+        job.write_output(_path(monitor, record, "stdout"), _path(monitor, record, "stderr"))
+        job.clean_up()
+    else:
+        job.end(step.get("grace") or 1.0)
+        record["end"] = time.time()
+        _broken_off(monitor, step, record)
 
 
 def _path(monitor, record, stream):
@@ -130,13 +158,18 @@ def _try(monitor, step, record, gate):
     if monitor.has_ended(pid):
         record["rc"], record["signal"] = monitor.ended_with(pid)
     if not in_time:
-        told = monitor.stopping
-        record["state"] = "killed" if told else "timeout"
-        record["error"] = monitor.why() if told else _timeout_error(step, monitor)
-        if not told and _overdue(monitor.deadline):
-            monitor.status["ended_by"] = "deadline"
+        _broken_off(monitor, step, record)
     else:
         record["state"] = "ok" if record["rc"] == 0 else "failed"
+
+
+def _broken_off(monitor, step, record):
+    """Notes why a step had to end: it was told to, or its time was over."""
+    told = monitor.stopping
+    record["state"] = "killed" if told else "timeout"
+    record["error"] = monitor.why() if told else _timeout_error(step, monitor)
+    if not told and _overdue(monitor.deadline):
+        monitor.status["ended_by"] = "deadline"
 
 
 def _timeout_error(step, monitor):
