@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchhub_ansible.errors import BenchhubError, ExitCode, ResultError, SchedulerError, UsageError
-from benchhub_ansible.execution import runner
+from benchhub_ansible.execution import runner, sweep
 from benchhub_ansible.execution.compiled import Compiled
 from benchhub_ansible.execution.control import Control
 from benchhub_ansible.execution.folder import RunFolder
@@ -99,6 +99,8 @@ def recover(folder: RunFolder, options: RunOptions, observer: Observer) -> RunOu
         raise UsageError(f"run {folder.run_id} has ended ({before}): there is nothing to recover")
     events = list(read_journal(folder.journal))
     if not events:
+        sweep.sweep(folder.run_id)  # Ansible may have been started
+        sweep.remove_control_path_dir(folder.run_id)
         raise _never_begun(folder)
     plan = plan_from_data(folder.read_json(folder.plan))
     begin = next((event for event in events if event["event"] == "run-begin"), {})
