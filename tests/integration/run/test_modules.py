@@ -95,11 +95,11 @@ def kept_by_ansible(home: Path) -> list[Path]:
     return [*home.glob(".ansible_async/*"), *home.glob(".ansible/tmp/ansible-tmp-*")]
 
 
-def wait_until_up(benchhub: Any) -> None:
-    """Returns when the module runs on both loaders."""
+def wait_until(benchhub: Any, *files: str) -> None:
+    """Returns when these are in the run folder of both loaders: the module runs, its supervisor knows of it."""
     folder = Path(f"/tmp/benchhub-{benchhub.run_folder().name}")
     deadline = time.monotonic() + 120
-    while not all((folder / f"loader-{number}" / "up").exists() for number in (1, 2)):
+    while not all((folder / f"loader-{number}" / file).exists() for number in (1, 2) for file in files):
         assert time.monotonic() < deadline, "the module has not begun"
         time.sleep(0.05)
 
@@ -140,7 +140,7 @@ def test_a_module_that_fails_fails_its_stage_and_ends_the_others(benchhub: Any, 
 
 def test_ctrl_c_ends_the_module(benchhub: Any, home: Path) -> None:
     process = benchhub.start("run", write(benchhub, LONG))
-    wait_until_up(benchhub)
+    wait_until(benchhub, "up")
     os.kill(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
@@ -150,7 +150,7 @@ def test_ctrl_c_ends_the_module(benchhub: Any, home: Path) -> None:
 
 def test_killed_and_recovered(benchhub: Any, farm: SshFarm) -> None:
     process = benchhub.start("run", write(benchhub, LONG), "--on", f"inventory:{farm.inventory}")
-    wait_until_up(benchhub)
+    wait_until(benchhub, "up", ".benchhub/units/by-module/status.json")
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     done = benchhub.call("recover", benchhub.run_folder())

@@ -55,12 +55,15 @@ stages:
     tasks:
       - {name: root module, module: {name: ansible.builtin.command, args: {cmd: id -un}}, become: true}
       - {name: long module, module: {name: ansible.builtin.command, args: {cmd: 'sleep ${seconds}'}}, become: true}
+  - name: login modules
+    nodes: {type: loader}
+    tasks: [{name: login module, module: {name: ansible.builtin.command, args: {cmd: id -un}}}]
   - name: load
     nodes: all
     start: together
     tasks:
       - {name: load, shell: 'echo rate=$(id -u)', become: true, metrics: [{name: rate, regex: 'rate=(\\d+)'}]}
-pipeline: [[serve], [users], [modules], [load]]
+pipeline: [[serve], [users], [modules, login modules], [load]]
 """
 
 
@@ -131,6 +134,9 @@ def test_each_task_runs_as_whom_the_job_says(profile: str, benchhub: Any, lab: L
         (hidden,) = (run / "collected" / slot / "files").rglob("secret/file")
         assert hidden.read_text() == "hidden\n"
     assert outputs(run, "db", "server")[0] == "root"
+    if profile == "default":  # as async jobs, whose results root's supervisor reads
+        assert outputs(run, "client", "modules") == ["root"]
+        assert outputs(run, "client", "login-modules") == [lab.user]
     assert [(s["value"], s["valid"]) for s in benchhub.result()["samples"]] == [(0.0, True)] * 2
     assert leftovers(run.name) == []
 

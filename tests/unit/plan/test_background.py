@@ -110,7 +110,9 @@ def _folder(package: str) -> Path:
 
 
 def test_ansible_agrees_which_of_its_modules_can_be_async() -> None:
-    names = {path.stem for path in _folder("ansible.modules").glob("[!_]*.py")} - {"async_wrapper"}
+    # ansible-core 2.16 calls reboot able, whose action then waits in place all the same
+    others = {"async_wrapper", "reboot"}
+    names = {path.stem for path in _folder("ansible.modules").glob("[!_]*.py")} - others
     assert {"package", "template", "ping"} <= names
     for name in names:
         action = _folder("ansible.plugins.action") / f"{name}.py"
