@@ -58,6 +58,8 @@ def _check(check: Check) -> str:
 def notes(plan: Plan, task: PlannedTask) -> list[str]:
     """Everything else that is said of a task, one sentence each: limits first."""
     found = [] if task.long else [f"at most {format_duration(task.timeout)}"]
+    if task.background:
+        found.append("an async job, beside the other stages of its group")
     if task.retry.count:
         found.append(f"tried again {task.retry.count} times, {format_duration(task.retry.delay)} apart")
     if task.when is not None:

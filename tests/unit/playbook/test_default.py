@@ -238,6 +238,20 @@ def test_what_a_driver_refuses_is_an_error_with_its_line(profile: str) -> None:
         project_files(made, profile=profile)
 
 
+def test_a_plan_says_which_module_is_an_async_job() -> None:
+    made = plan(
+        """\
+stages:
+  - {name: a, nodes: db, tasks: [{name: m, module: {name: ansible.builtin.ping}}]}
+  - {name: b, nodes: loader, tasks: [{name: s, shell: "true"}]}
+pipeline: [[a, b], [a]]
+"""
+    )
+    beside, alone = (describe.notes(made, group.stages[0].tasks[0]) for group in made.groups)
+    assert beside == ["at most 1h", "an async job, beside the other stages of its group"]
+    assert alone == ["at most 1h"]
+
+
 def test_a_plan_can_be_described() -> None:
     made = plan(EVERYTHING)
     text = {task.id: describe.command(made, task) for stage in made.stages() for task in stage.tasks}
