@@ -21,6 +21,7 @@ from benchhub_ansible.source import Span
 
 NewRun = Callable[..., Any]
 SPAN = Span(line=7, column=3)
+SCHEMA = jsonschema.Draft202012Validator(json.loads(resources.schema("result").read_text()))
 FAILED = Metric(name="failed", regex=r"failed=(\d+)", max=0, span=SPAN)
 
 
@@ -28,7 +29,7 @@ def result_of(folder: Path, **given: Any) -> Result:
     """The result, which must fit its schema and be the same when built again."""
     result = build_result(folder, **given)
     data = json.loads(json.dumps(result_to_data(result), allow_nan=False))
-    jsonschema.validate(data, json.loads(resources.schema("result").read_text()))
+    SCHEMA.validate(data)
     assert build_result(folder, **given) == result
     return result
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -70,10 +69,8 @@ def test_regex_finds_no_number(out: Path, content: bytes, pattern: str, reason: 
 
 def test_regex_that_backtracks_for_ever_ends(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extract, "REGEX_SECONDS", 0.3)
-    start = time.monotonic()
     value, reason = by_regex(out, (b"a" * 5000 + b"!\n") * 20, r"((a+)+)+$")
     assert (value, reason) == (None, "the regex was still searching after 0.3 s")
-    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize(

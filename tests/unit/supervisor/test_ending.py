@@ -132,9 +132,7 @@ def test_a_killed_supervisor_takes_all_with_it_and_can_be_replaced(node: Node) -
     members = node.members()
     kill(node.pid)
     assert node.answer(waiting) == {"ok": False, "error": "gone"}
-    began = time.monotonic()
     assert node("clock") == {"ok": False, "error": "gone"}
-    assert time.monotonic() - began < 1
     assert node.boot()["ok"]
     assert all_gone(members)
     assert node("status")["units"] == {}

@@ -30,11 +30,11 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 @contextlib.contextmanager
 def at_work(**environment: str) -> Iterator[int]:
-    """A process that has used more than a second of CPU and goes on."""
+    """A process that has used a fifth of a second of CPU and goes on."""
     with subprocess.Popen([sys.executable, "-c", WORKING], stdout=subprocess.PIPE, env=environment) as process:
         try:
             deadline = time.monotonic() + 120
-            while sum(psutil.Process(process.pid).cpu_times()[:2]) < 1.2:
+            while sum(psutil.Process(process.pid).cpu_times()[:2]) < 0.2:
                 assert time.monotonic() < deadline, "it gets no CPU"
                 time.sleep(0.05)
             yield process.pid
@@ -62,6 +62,7 @@ def test_a_foreign_process_at_work_is_named_and_ours_is_not(
 ) -> None:
     monkeypatch.setattr(supervisor.busy, "_LOAD", -1.0)
     monkeypatch.setattr(supervisor.busy, "_SHOWN", 1000)
+    monkeypatch.setattr(supervisor.busy, "_LONG", 0.1)
     with at_work() as foreign, at_work(BENCHHUB_UNIT="run/db/work") as ours:
         said = supervisor.busy.others() or ""
     assert f"({foreign})" in said

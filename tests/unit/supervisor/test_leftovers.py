@@ -13,14 +13,14 @@ from typing import Any
 
 import psutil
 
-from .conftest import Node, all_gone, bootstrap, eventually
+from .conftest import Node, all_gone, bootstrap, eventually, program
 
 
 def end(node: Node) -> dict[str, Any]:
     """What the controller does when a slot has no supervisor."""
     config = {key: node.config[key] for key in ("run", "slot", "dir", "async_dir")}
     command = ["/bin/sh", "-c", bootstrap.end_script(config, node.python)]
-    done = subprocess.run(command, input=bootstrap.program(), capture_output=True, timeout=120, check=False)
+    done = subprocess.run(command, input=program(), capture_output=True, timeout=120, check=False)
     assert done.stdout, done.stderr.decode()
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -44,8 +44,8 @@ def test_an_armed_unit_starts_at_its_instant(node: Node) -> None:
     assert reply["state"] == "done"
     together = reply["units"]["work"]["together"]
     assert together["target"] == instant
-    assert 0 <= together["late"] < 0.1
-    assert 0 <= float(node.output()) - instant < 1
+    assert together["late"] == together["started"] - instant >= 0
+    assert float(node.output()) >= instant
     assert node.output(name="02.out") == b"second\n"
 
 
@@ -66,9 +66,7 @@ def test_an_armed_unit_can_be_stopped(node: Node) -> None:
 def test_a_released_unit_can_be_stopped_before_its_instant(node: Node) -> None:
     arm(node, "touch ran")
     assert node("wait", units=["work"], release=time.time() + 300, bound=0.1)["state"] == "waiting"
-    began = time.monotonic()
     assert node("stop", units=["work"], bound=10)["units"]["work"]["state"] == "stopped"
-    assert time.monotonic() - began < 4
     assert not (node.dir / "ran").exists()
 
 
@@ -99,9 +97,7 @@ def test_conditions_are_looked_at_before_arming(node: Node) -> None:
 def test_a_failure_is_told_while_others_still_run(node: Node) -> None:
     start(node, "sleep 300", "long")
     start(node, "sleep 0.2; exit 3", "short")
-    began = time.monotonic()
     reply = node("wait", units=["long", "short"], bound=20)
-    assert time.monotonic() - began < 5
     assert reply["state"] == "failed"
     assert {name: unit["state"] for name, unit in reply["units"].items()} == {"long": "running", "short": "failed"}
 
@@ -237,7 +233,6 @@ def test_a_check_ends_with_its_service(node: Node) -> None:
     reply = check(node, "tcp", f"127.0.0.1:{free_port()}", service="service")
     assert reply["state"] == "service-died"
     assert reply["services"]["service"]["exit"] == 4
-    assert reply["elapsed"] < 5
 
 
 def test_a_check_that_takes_longer_than_its_call(node: Node) -> None:
