@@ -25,7 +25,7 @@ fast: setup-dev  ## the tests that start no run and no node
 	"$(BIN)/python" -m pytest -n $(WORKERS) --dist worksteal -m 'not real'
 
 coverage: setup-dev  ## branch coverage of what reads, plans, compiles and judges: 90 % at least
-	"$(BIN)/python" -m pytest -q -n auto -m 'not real' tests/unit tests/golden $(COVERED:%=--cov=benchhub_ansible.%) \
+	"$(BIN)/python" -m pytest -q -n auto -m 'not real' $(COVERED:%=tests/unit/%) tests/golden $(COVERED:%=--cov=benchhub_ansible.%) \
 	  --cov-branch --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: setup-dev  ## formatting, lint, types, layers
