@@ -14,6 +14,7 @@ import pytest
 
 from benchhub_ansible.execution.early import EarlyLaunch, Gate
 from benchhub_ansible.execution.runner import Launched
+from benchhub_ansible.playbook import folder
 
 _DONE = Launched(status="successful", rc=0)
 
@@ -93,15 +94,20 @@ def _playbook(tmp_path: Path, source: Path) -> list[str]:
     return [program, "-i", str(source), "-i", str(tmp_path / "hosts.yml"), str(tmp_path / "play.yml")]
 
 
-def _environment() -> dict[str, str]:
+@pytest.fixture(params=["default", "portable"])
+def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """With the plugins that a project of the profile has."""
     collections = Path(__file__).parents[3] / "collections"
+    if request.param == "portable":
+        source, collections = collections, tmp_path / "collections"
+        folder._copy_inventory_plugins(source / folder._COLLECTION, collections / folder._COLLECTION)
     return {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections), "ANSIBLE_LOCALHOST_WARNING": "0"}
 
 
-def test_ansible_ends_when_its_controller_gave_up(gate: Gate, tmp_path: Path) -> None:
+def test_ansible_ends_when_its_controller_gave_up(gate: Gate, tmp_path: Path, environment: dict[str, str]) -> None:
     with subprocess.Popen(
         _playbook(tmp_path, gate.source),
-        env=_environment(),
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -112,10 +118,12 @@ def test_ansible_ends_when_its_controller_gave_up(gate: Gate, tmp_path: Path) ->
     assert "the nodes of this run never came" in output
 
 
-def test_ansible_reads_the_inventory_that_is_there_when_the_gate_opens(gate: Gate, tmp_path: Path) -> None:
+def test_ansible_reads_the_inventory_that_is_there_when_the_gate_opens(
+    gate: Gate, tmp_path: Path, environment: dict[str, str]
+) -> None:
     with subprocess.Popen(
         [*_playbook(tmp_path, gate.source), "--list-hosts"],
-        env=_environment(),
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -36,7 +36,6 @@ from pathlib import Path
 
 from ansible.plugins import loader as plugin_loader
 from ansible.plugins.inventory import BaseInventoryPlugin
-from ansible_collections.benchhub.bench.plugins.module_utils import bootstrap
 
 #: What every run of the default profile uses: the actions of this collection.
 _ACTIONS = ("prepare", "start", "join", "service", "wait_for", "stop", "finish")
@@ -73,4 +72,7 @@ def _load_ahead():
         for name in _ACTIONS:
             plugin_loader.action_loader.get(f"benchhub.bench.{name}", class_only=True)
         plugin_loader.strategy_loader.get("linear", class_only=True)
+        # here, since a project of the portable profile has this plugin but nothing of the supervisor
+        from ansible_collections.benchhub.bench.plugins.module_utils import bootstrap  # noqa: PLC0415
+
         bootstrap.program()  # workers are forked from this process, and find it made
