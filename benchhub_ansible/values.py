@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -51,6 +52,12 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts)
+
+
+def clock(when: float) -> str:
+    """The local time of day of an instant (epoch seconds), with the date when that is not today."""
+    there = time.localtime(when)
+    return time.strftime("%H:%M:%S" if there[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M", there)
 
 
 def parse_size(text: str | int) -> int:

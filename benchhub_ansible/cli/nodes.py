@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 
 from benchhub_ansible.cli.options import json_option, settings_for
 from benchhub_ansible.shown import visible
+from benchhub_ansible.values import clock
 
 if TYPE_CHECKING:
     from benchhub_ansible.schedulers.base import NodeState, Scheduler, Waiting
@@ -74,19 +74,13 @@ def _row(node: NodeState) -> tuple[str, ...]:
 def _held(node: NodeState) -> str:
     if node.holder is None:
         return "free"
-    words = [node.holder, f"for {node.lease}" if node.lease else "", f"until {_time(node.until)}" if node.until else ""]
+    words = [node.holder, f"for {node.lease}" if node.lease else "", f"until {clock(node.until)}" if node.until else ""]
     return " ".join(filter(None, words))
 
 
 def _queued(number: int, waiting: Waiting) -> tuple[str, ...]:
-    since = _time(waiting.since)
+    since = clock(waiting.since)
     return (str(number), waiting.run_id, waiting.holder, since, waiting.needs, waiting.reason)
-
-
-def _time(when: float) -> str:
-    """Local time, with the date when that is not today."""
-    there = time.localtime(when)
-    return time.strftime("%H:%M:%S" if there[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M", there)
 
 
 def print_rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

@@ -21,10 +21,7 @@ from benchhub_ansible.plan.model import Slot
 from benchhub_ansible.schedulers.base import Allocation, Loss, Request, Scheduler
 from benchhub_ansible.source import Span
 
-_METHODS = (
-    *("from_where", "unusable", "warm_up", "check", "acquire", "keep", "extend", "release", "recover"),
-    *("nodes", "waiting", "end"),
-)
+_METHODS = [name for name in vars(Scheduler) if not name.startswith("_") and callable(getattr(Scheduler, name))]
 
 
 def request_of(**counts: int) -> Request:

@@ -8,16 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchhub_ansible.cli.main import run_cli
+from benchhub_ansible.cli.main import VERBS, run_cli
 from benchhub_ansible.errors import JobError
 from benchhub_ansible.job.load import load_file, load_job
 from benchhub_ansible.source import Source
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
-VERBS = (
-    "init validate convert plan compile run submit status logs stop recover nodes report compare history doctor schema"
-)
 
 
 def named(path: Path) -> str:
@@ -47,7 +44,7 @@ def test_the_examples_are_valid_without_a_warning(job: Path) -> None:
     assert [warning.headline for warning in load_file(job).warnings] == []
 
 
-@pytest.mark.parametrize("verb", VERBS.split())
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_tells_how_it_is_used(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli([verb, "--help"]) == 0
     assert re.search(r"(?i)example", capsys.readouterr().out), f"`benchhub {verb} --help` shows no example"

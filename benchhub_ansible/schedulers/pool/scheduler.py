@@ -31,9 +31,9 @@ from benchhub_ansible.schedulers.pool.lab import Lab, Machine, read_lab
 from benchhub_ansible.schedulers.pool.leases import Glance, Lease, LeaseBook, Waiter
 from benchhub_ansible.schedulers.pool.renewal import Renewal
 from benchhub_ansible.schedulers.pool.turns import Ask
-from benchhub_ansible.schedulers.pool.words import SHOWN, clock, described, node_state, user, why
+from benchhub_ansible.schedulers.pool.words import SHOWN, described, node_state, user, why
 from benchhub_ansible.schedulers.where import parse_options
-from benchhub_ansible.values import format_duration, parse_duration
+from benchhub_ansible.values import clock, format_duration, parse_duration
 
 #: Seconds that nodes get to end what a dead controller left, or what was kept, before the next run has them.
 SETTLE = 60.0

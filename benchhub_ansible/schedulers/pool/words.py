@@ -5,13 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-import time
 
 from benchhub_ansible.job.model import NodeRequest
 from benchhub_ansible.schedulers.base import NodeState
 from benchhub_ansible.schedulers.pool.lab import Machine
 from benchhub_ansible.schedulers.pool.leases import Lease
 from benchhub_ansible.schedulers.pool.turns import Ask
+from benchhub_ansible.values import clock
 
 #: Machines, or leases, that a sentence names; more are counted.
 SHOWN = 3
@@ -37,13 +37,6 @@ def _until(lease: Lease) -> str:
     if not lease.live:
         return f"(its controller died; free at {clock(lease.expires)})"
     return f"(until {clock(lease.latest)} at the latest)"
-
-
-def clock(when: float) -> str:
-    """The local time of day of an instant, with the date when that is not today."""
-    there = time.localtime(when)
-    today = time.localtime()
-    return time.strftime("%H:%M:%S" if there[:3] == today[:3] else "%Y-%m-%d %H:%M", there)
 
 
 def described(node: NodeRequest) -> str:

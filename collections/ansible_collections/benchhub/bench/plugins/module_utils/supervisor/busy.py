@@ -48,20 +48,18 @@ def _at_work():
 
 
 def _stat(pid):
-    """Fields of /proc/PID/stat (proc_pid_stat(5)); None when the process has ended."""
-    try:
-        with open("/proc/%d/stat" % pid, "rb") as file:
-            name, rest = file.read().decode("utf-8", "replace").split("(", 1)[1].rsplit(")", 1)
-        fields = rest.split()
-        return {
-            "name": name,
-            "state": fields[0],
-            "parent": int(fields[1]),
-            "kernel": bool(int(fields[6]) & 0x00200000),  # PF_KTHREAD
-            "ticks": int(fields[11]) + int(fields[12]),
-        }
-    except (OSError, IndexError, ValueError):
+    """What decides whether a process is at work; None when it has ended."""
+    found = processes.stat(pid)
+    if found is None:
         return None
+    name, fields = found
+    return {
+        "name": name,
+        "state": fields[0],
+        "parent": int(fields[1]),
+        "kernel": bool(int(fields[6]) & 0x00200000),  # PF_KTHREAD
+        "ticks": int(fields[11]) + int(fields[12]),
+    }
 
 
 def _ours(pid):

@@ -61,24 +61,29 @@ def every():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def parent(pid):
-    """The parent of a process; -1 when it is gone."""
+def stat(pid):
+    """The name of a process and the fields that follow it, its state first (proc_pid_stat(5)); None when it is gone."""
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:
-            return int(file.read().rsplit(b")", 1)[1].split()[1])
+            name, fields = file.read().decode("utf-8", "replace").split("(", 1)[1].rsplit(")", 1)
     except (OSError, IndexError, ValueError):
-        return -1
+        return None
+    return name, fields.split()
+
+
+def parent(pid):
+    """The parent of a process; -1 when it is gone."""
+    found = stat(pid)
+    return int(found[1][1]) if found else -1
 
 
 def started(pid):
     """When a process began, seconds since 1970, exact to a tick of 10 ms; now when it is gone."""
     now = time.time()
-    try:
-        with open("/proc/%d/stat" % pid, "rb") as file:
-            ticks = int(file.read().rsplit(b")", 1)[1].split()[19])
-    except (OSError, IndexError, ValueError):
+    found = stat(pid)
+    if found is None:
         return now
-    return now - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+    return now - time.clock_gettime(time.CLOCK_BOOTTIME) + int(found[1][19]) / os.sysconf("SC_CLK_TCK")
 
 
 def owner(pid):
@@ -91,11 +96,8 @@ def owner(pid):
 
 def terminal(pid):
     """The number of a process's controlling terminal; 0 when it has none, or is gone."""
-    try:
-        with open("/proc/%d/stat" % pid, "rb") as file:
-            return int(file.read().rsplit(b")", 1)[1].split()[4])
-    except (OSError, IndexError, ValueError):
-        return 0
+    found = stat(pid)
+    return int(found[1][4]) if found else 0
 
 
 def descendants(pid):
@@ -130,11 +132,8 @@ def marked(marker):
 
 def running(pid):
     """Whether a process exists and is no zombie."""
-    try:
-        with open("/proc/%d/stat" % pid, "rb") as file:
-            return file.read().rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
-    except (OSError, IndexError):
-        return False
+    found = stat(pid)
+    return found is not None and found[1][0] not in ("Z", "X")
 
 
 def send(pids, number):
