@@ -17,7 +17,7 @@ from benchhub_ansible.plan.model import Plan
 from benchhub_ansible.playbook.folder import PROFILES, own, write_project
 from benchhub_ansible.playbook.inventory import inventory
 from benchhub_ansible.schedulers.base import Request
-from benchhub_ansible.schedulers.where import DEFAULT_WHERE, scheduler_for
+from benchhub_ansible.schedulers.where import DEFAULT_WHERE, usable_scheduler
 from benchhub_ansible.values import slug
 
 _EPILOG = """\b
@@ -61,7 +61,7 @@ def compile_command(job: str, *, output: Path, where: str | None, profile: str |
 
 def _inventory(made: Plan, where: str, job_dir: Path) -> bytes:
     """The inventory for the nodes of WHERE; nodes that must be given back are not taken for a mere compile."""
-    scheduler = scheduler_for(where)
+    scheduler = usable_scheduler(where)
     request = Request.of(made)
     scheduler.check(request)
     run_id = f"compiled-{slug(made.job)}"

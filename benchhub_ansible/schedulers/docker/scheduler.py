@@ -165,11 +165,13 @@ class DockerScheduler:
         self.recover(lease, None)
 
     def _give_back(self, run: Engine, run_id: str, keys: Path) -> None:
-        containers.remove(run, run_id)
-        access.remove(keys, run_id)
-        held = self._access.pop(run_id, None)
-        if held is not None:
-            held.lock.close()
+        try:
+            containers.remove(run, run_id)
+        finally:  # the keys go also where the engine does not answer
+            access.remove(keys, run_id)
+            held = self._access.pop(run_id, None)
+            if held is not None:
+                held.lock.close()
 
 
 def _run_of(allocation: Allocation) -> str:
