@@ -150,14 +150,16 @@ def _is_read(fifo: Path) -> bool:
 
 
 def test_when_the_lease_is_over_the_line_ends(tmp_path: Path, python: str) -> None:
-    node = Node(tmp_path, python, lease=0.5, retention=0)
+    node = Node(tmp_path, python, retention=0)
     assert node.boot()["ok"]
+    one = lines.Line(str(tmp_path), node.config["run"], "db")
     try:
-        one = lines.Line(str(tmp_path), node.config["run"], "db")
         one.begin(Ssh(), str(node.folder))
         assert json.loads(one.call(CLOCK))["ok"]
         shell = session(node)
+        os.kill(node.pid, signal.SIGTERM)  # it ends at once as if its lease were over
         assert ends(shell)
         assert one.call(CLOCK) is None
     finally:
+        one.hang_up()
         node.close()
