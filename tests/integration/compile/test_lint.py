@@ -26,9 +26,7 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "compile"
 def _plans() -> dict[str, Plan]:
     from benchhub_ansible.job.load import load_file  # noqa: PLC0415 - only when the cases are read
 
-    cases = {
-        case.name: make_plan(load_file(case / "job.yml").job) for case in sorted(GOLDEN.iterdir()) if case.is_dir()
-    }
+    cases = {job.parent.name: make_plan(load_file(job).job) for job in sorted(GOLDEN.glob("*/job.yml"))}
     return {"everything": plan(EVERYTHING), **cases}
 
 

@@ -30,9 +30,10 @@ class Ssh:
     def get_option(name: str) -> str:
         return f"the option {name}"
 
-    @staticmethod
-    def _build_command(_executable: str, _kind: str, host: str, command: str) -> list[str]:
-        return ["/bin/sh", "-c", f"echo Welcome to {host}; exec {command}"]
+    greeting = "echo Welcome to here; "
+
+    def _build_command(self, _executable: str, _kind: str, _host: str, command: str) -> list[str]:
+        return ["/bin/sh", "-c", f"{self.greeting}exec {command}"]
 
 
 @pytest.fixture
@@ -130,8 +131,7 @@ def test_a_line_that_breaks_says_so_and_is_not_used_again(node: Node, line: Any)
 
 def test_a_line_whose_ssh_never_came_up_is_not_used(node: Node, tmp_path: Path) -> None:
     class Refused(Ssh):
-        @staticmethod
-        def _build_command(*_words: str) -> list[str]:
+        def _build_command(self, *_words: str) -> list[str]:
             return ["/bin/false"]
 
     one = lines.Line(str(tmp_path), node.config["run"], "db")
@@ -150,7 +150,9 @@ def _is_read(fifo: Path) -> bool:
 
 
 def test_when_the_lease_is_over_the_line_ends(tmp_path: Path, python: str) -> None:
-    node = Node(tmp_path, python, retention=0)
+    parent = tmp_path / "it's a path"
+    parent.mkdir()
+    node = Node(parent, python, retention=600)
     assert node.boot()["ok"]
     one = lines.Line(str(tmp_path), node.config["run"], "db")
     try:
@@ -163,3 +165,72 @@ def test_when_the_lease_is_over_the_line_ends(tmp_path: Path, python: str) -> No
     finally:
         one.hang_up()
         node.close()
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        """echo '{"ok": true, "state": "a greeting"}'; """,
+        "printf 'no end of line'; ",
+        "(for i in 1 2 3 4 5 6 7 8 9; do echo and on; sleep 0.05; done) & ",
+    ],
+    ids=["looks-like-a-reply", "unended", "goes-on"],
+)
+def test_what_a_login_shell_says_is_no_reply(node: Node, tmp_path: Path, greeting: str) -> None:
+    ssh = Ssh()
+    ssh.greeting = greeting
+    one = lines.Line(str(tmp_path), node.config["run"], "db")
+    one.begin(ssh, str(node.folder))
+    try:
+        for _unused in range(3):
+            assert "now" in json.loads(one.call(CLOCK))
+    finally:
+        one.hang_up()
+
+
+def test_a_line_begun_anew_ends_the_one_before(node: Node, line: Any) -> None:
+    before = session(node)
+    line.begin(Ssh(), str(node.folder))
+    assert ends(before)
+    assert json.loads(line.call(CLOCK))["ok"]
+
+
+def test_a_supervisor_that_goes_ends_every_line_to_it(node: Node, line: Any, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    other = lines.Line(str(elsewhere), node.config["run"], "db")
+    other.begin(Ssh(), str(node.folder))
+    assert json.loads(other.call(CLOCK))["ok"]
+    shells = [psutil.Process(int(number)) for number in (node.folder / "line").read_text().split()]
+    assert len(shells) == 2
+    assert json.loads(line.call(b'{"op": "remove"}\n'))["ok"]
+    assert all(ends(shell) for shell in shells)
+    assert line.call(CLOCK) is None
+    other.hang_up()
+
+
+def test_a_line_that_was_hung_up_meanwhile_still_gives_its_reply(node: Node, line: Any) -> None:
+    node.service("sleep 60", "store")
+    waits = json.dumps({"op": "wait", "units": ["store"], "bound": 20}).encode() + b"\n"
+    replies: list[bytes] = []
+    waiting = threading.Thread(target=lambda: replies.append(line.call(waits)))
+    waiting.start()
+    eventually(lambda: not line.stands())
+    shell = session(node)
+    eventually(shell.children)
+    line.hang_up()
+    assert node("stop", units=["store"])["ok"]
+    waiting.join()
+    assert json.loads(replies[0])["units"]["store"]["state"] == "stopped"
+
+
+def test_fifos_that_nobody_holds_are_removed_and_others_are_not(node: Node, line: Any, tmp_path: Path) -> None:
+    for name in ("line-old.out", "line-old.in.12.34", "line-new.out", "line-new.in"):
+        os.mkfifo(tmp_path / name, 0o600)
+    for path in tmp_path.glob("line-*"):
+        if "new" not in path.name:
+            os.utime(path, (0, 0))
+    before = set(tmp_path.glob("line-*"))
+    lines.tidy(str(tmp_path))
+    assert {path.name for path in before - set(tmp_path.glob("line-*"))} == {"line-old.out", "line-old.in.12.34"}
+    assert json.loads(line.call(CLOCK))["ok"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
+from ansible.errors import AnsibleError
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction
 from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import FINISH
 from ansible_collections.benchhub.bench.plugins.plugin_utils.containers import Containers, sweep_without_supervisor
@@ -17,6 +19,7 @@ from ansible_collections.benchhub.bench.plugins.plugin_utils.ending import (
     patterns_by_slot,
     told,
 )
+from ansible_collections.benchhub.bench.plugins.plugin_utils.lines import Line, folder_beside
 from ansible_collections.benchhub.bench.plugins.plugin_utils.outcome import EXPECTED
 
 
@@ -53,9 +56,16 @@ class ActionModule(BenchAction):
             try:
                 return self._finish(slot, link, request, destination)
             finally:
-                link.hang_up()
+                self._hang_up(slot, link)
 
         return finish
+
+    def _hang_up(self, slot, link):
+        """Ends the slot's line, also one that another playbook of the run has left."""
+        with contextlib.suppress(AnsibleError, KeyError, OSError):
+            folder = self.prepared.get("lines") or folder_beside(link.connection)
+            if folder is not None:
+                Line(folder, self._configs[slot][0]["run"], slot).hang_up()
 
     def _finish(self, slot, link, request, destination):
         reply = told(link.call(request))

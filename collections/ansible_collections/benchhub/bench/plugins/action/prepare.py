@@ -11,7 +11,7 @@ from ansible_collections.benchhub.bench.plugins.module_utils import bootstrap
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction, refusal
 from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import PREPARE
 from ansible_collections.benchhub.bench.plugins.plugin_utils.clock import same_kernel, sample, used_offset
-from ansible_collections.benchhub.bench.plugins.plugin_utils.lines import Line, folder_beside
+from ansible_collections.benchhub.bench.plugins.plugin_utils.lines import Line, folder_beside, tidy
 from ansible_collections.benchhub.bench.plugins.plugin_utils.links import BadReplyError, reply
 
 #: Clock readings per node; the one with the shortest round trip counts.
@@ -42,6 +42,8 @@ class ActionModule(BenchAction):
                 continue
             self.report.ok(slot, facts=answer.get("facts") or {}, clock=clock)
             offsets[slot] = clock["used"]
+        if self._lines:
+            tidy(self._lines)
         # Kept as a fact of every host, so that later tasks of this playbook know it. One text, not a mapping: Ansible
         # copies and cleans the facts of every host for every task.
         known = {"lease": args["lease"], "offsets": offsets, "renewed": time.time(), "lines": self._lines}

@@ -16,23 +16,29 @@ it is hung up, when the supervisor's lease is over, or when the run's controller
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import hashlib
 import os
 import shlex
 import subprocess
 import threading
+import time
 
-#: Each request is a call like any other, in a subshell. The supervisor finds this shell by the number in `line`.
+#: A request is a word and a call like any other, made in a subshell. The word, alone in its line, comes back before the
+#: reply: whatever else the login shell says is neither. The supervisor finds this shell by its number in `line`, and
+#: knows it by its last argument, the folder.
 _SERVE = (
-    "echo $$ > {d}/line;"
-    ' while IFS= read -r q && [ "$q" != . ]; do'
-    " printf '%s\\n' \"$q\" |"
-    ' ( cd {d} 2>/dev/null && [ -r call ] || {{ echo \'{{"ok": false, "error": "gone"}}\'; exit; }};'
-    " how=short; . ./call );"
+    'echo $$ >> "$1/line";'
+    ' while read -r t q && [ "$t" != . ]; do'
+    " printf '\\n%s\\n' \"$t\"; printf '%s\\n' \"$q\" |"
+    ' ( cd "$1" 2>/dev/null && [ -r call ] || { echo \'{"ok": false, "error": "gone"}\'; exit; };'
+    ' how=short; . ./call ) || echo \'{"ok": false, "error": "the node could not make the call"}\';'
     " done"
 )
 _HANG_UP = b".\n"
+#: How long a line is left alone that nobody holds: it may be about to begin, seconds.
+_BEGINS_WITHIN = 60.0
 
 
 class BrokenLineError(Exception):
@@ -49,9 +55,9 @@ class Line:
 
     def begin(self, connection, supervisor_dir):
         """Opens the line beside a connection that works and can have one."""
-        command = "/bin/sh -c " + shlex.quote(_SERVE.format(d=shlex.quote(supervisor_dir)))
+        command = shlex.join(["/bin/sh", "-c", _SERVE, "line", supervisor_dir])
         ssh = connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, command)
-        self._remove()
+        self.hang_up()  # an earlier playbook of this run may have left one
         os.mkfifo(self._replies, 0o600)
         os.mkfifo(self._requests, 0o600)
         # opened for both, they never report an end as long as this ssh lives, whoever comes and goes at the other side
@@ -75,17 +81,19 @@ class Line:
             requests = os.open(taken, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:  # there is none, or nobody listens at its other side
             return None
+        word = os.urandom(4).hex().encode()
         try:
-            os.write(requests, data)
-            reply = self._reply()
+            os.write(requests, word + b" " + data)
+            reply = self._reply(word)
         except OSError as error:
             raise BrokenLineError(str(error)) from error
         finally:
             os.close(requests)
-        os.rename(taken, self._requests)
+        with contextlib.suppress(OSError):  # it has been hung up meanwhile
+            os.rename(taken, self._requests)
         return reply
 
-    def _reply(self):
+    def _reply(self, word):
         replies = os.open(self._replies, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             os.set_blocking(replies, True)
@@ -95,10 +103,11 @@ class Line:
                 if not more:
                     raise BrokenLineError("the connection ended")
                 got += more
-                if got.endswith(b"\n"):
-                    *_greeting, last = got.splitlines()
-                    if last.startswith(b"{"):
-                        return last
+                *said, _more = got.split(b"\n")
+                if word in said:
+                    for line in said[said.index(word) :]:
+                        if line.startswith(b"{"):
+                            return line
         finally:
             os.close(replies)
 
@@ -129,3 +138,21 @@ def folder_beside(connection):
     if connection.get_option("password") or connection._play_context.password:
         return None
     return os.path.expanduser(connection.get_option("control_path_dir"))
+
+
+def tidy(folder):
+    """Removes the FIFOs of lines that nobody holds any more, as a playbook leaves them that was killed."""
+    for replies in glob.glob(os.path.join(glob.escape(folder), "line-*.out")):
+        with contextlib.suppress(OSError):
+            if not _held(replies) and time.time() - os.stat(replies).st_mtime > _BEGINS_WITHIN:
+                for path in [*glob.glob(glob.escape(replies[: -len("out")]) + "in*"), replies]:
+                    os.unlink(path)
+
+
+def _held(fifo):
+    """Whether an ssh has this FIFO open."""
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno != errno.ENXIO
+    return True

@@ -24,6 +24,9 @@ _GONE = 98
 #: `read` of sh costs a system call a byte, `cat` a fork and an exec: a request shorter than this is read by sh itself.
 _SHORT = 2048
 
+#: Operations that change nothing on the node: they may be asked again when nobody knows whether they were.
+_ONLY_ASK = ("clock", "wait")
+
 #: Runs the supervisor's client. The second test tells "somebody else's" from "not there" (its folder is mode 0700).
 _CALL = (
     "if [ -r {d}/call ]; then cd {d} && how={how} && . ./call;"
@@ -115,17 +118,19 @@ class Link:
         """
         data = json.dumps(request).encode() + b"\n"
         by_line = self.line is not None and not alone and len(data) < _SHORT
-        answer = self._call_by_line(data) if by_line else None
+        answer = self._call_by_line(request["op"], data) if by_line else None
         if answer is None:
             answer = self._call(data, "short" if len(data) < _SHORT else "")
         if answer.get("error") == "full":  # no file can be written there: a dearer way that needs none
             answer = self._call(data, "full")
         return answer
 
-    def _call_by_line(self, data):
+    def _call_by_line(self, operation, data):
         try:
             answer = self.line.call(data)
         except BrokenLineError as error:
+            if operation in _ONLY_ASK:
+                return None
             # The node is lost, or its supervisor: a session of its own tells which. The request is not sent again, as
             # it may have been carried out.
             answer = self._call(b'{"op": "clock"}\n', "short")
@@ -143,11 +148,6 @@ class Link:
         if code == _GONE:
             return {"ok": False, "error": "gone"}
         return reply(code, out, err)
-
-    def hang_up(self):
-        """Ends the line: nothing more will be asked."""
-        if self.line is not None:
-            self.line.hang_up()
 
     def put(self, source, destination):
         """Copies a file of the controller to the node, as the login user."""

@@ -285,25 +285,29 @@ class Daemon:
             if self.requests.stopping():
                 self.expired_at = now  # the retention begins when all has ended
             elif now >= self.expired_at + self._retention:
-                self._hang_up()
                 self.remove()
         elif self._terminated or (now >= self.lease_until and not self._renewed()):
             by, reason = self._why_now()
             self._terminated = False
             self.expired_at = now
             self.log("%s: ending everything" % reason)
+            self._hang_up()
             self.requests.stop_everything(by, reason)
 
     def _hang_up(self):
-        """Ends the session of a controller that holds a line and asks no more; it wrote down which process that is."""
+        """Ends the sessions of controllers that hold a line here; each shell wrote its number down."""
         try:
             with open(os.path.join(self.folder, "line")) as file:
-                pid = int(file.read())
-            with open("/proc/%d/cmdline" % pid, "rb") as file:
-                if os.fsencode(self.folder + "/line") in file.read():
-                    os.kill(pid, signal.SIGHUP)
+                pids = [int(line) for line in file]
         except (OSError, ValueError):
             return
+        for pid in pids:
+            try:
+                with open("/proc/%d/cmdline" % pid, "rb") as file:
+                    if os.fsencode(self.folder) in file.read().split(b"\0"):
+                        os.kill(pid, signal.SIGKILL)  # a reply that is on its way comes from a subshell
+            except OSError:
+                continue
 
     def _renewed(self):
         """Whether a controller waits here: as long as it does, it lives."""
@@ -322,6 +326,7 @@ class Daemon:
 
     def remove(self):
         """Removes the run folder, and its parent when this was the last slot in it; then the loop ends."""
+        self._hang_up()
         processes.kill_all(self._strays)
         for unit in self.units.values():
             if unit.request.get("async_file"):
