@@ -75,6 +75,11 @@ class Site:
         return self.folder / "nodes"
 
     @property
+    def controls(self) -> str:
+        """The folder for ssh's control sockets; short, as the path of a socket has to be."""
+        return f"/tmp/bh-{os.getpid()}"
+
+    @property
     def collected(self) -> Path:
         return self.folder / "collected"
 
@@ -99,7 +104,7 @@ class Site:
             "ANSIBLE_COLLECTIONS_PATH": str(collections()),
             "ANSIBLE_HOST_KEY_CHECKING": "True",
             "ANSIBLE_LOCALHOST_WARNING": "False",
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": f"/tmp/bh-{os.getpid()}",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": self.controls,
             "ANSIBLE_NOCOLOR": "1",
             "BENCHHUB_TEST_RESULTS": str(self.folder / "results.jsonl"),
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),

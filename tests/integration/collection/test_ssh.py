@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import pwd
 import shutil
 import subprocess
 import sys
+import time
+from math import inf
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+
+from tests.integration.collection.conftest import SLOTS
 
 pytestmark = pytest.mark.real
 
@@ -32,6 +38,30 @@ def made(site: Any, slot: str) -> str:
     (found,) = (site.collected / slot).rglob("made/who")
     text: str = found.read_text()
     return text
+
+
+def line_shells(site: Any) -> list[psutil.Process]:
+    """The shells of the standing lines at the nodes' side."""
+    return [
+        psutil.Process(int(number))
+        for path in site.nodes.glob("*/*/*/.benchhub/line")
+        for number in path.read_text().split()
+    ]
+
+
+def all_wait(shells: list[psutil.Process]) -> bool:
+    """Whether the line of every slot has had a call of its own for a while: a short one would be over."""
+    try:
+        ages = [time.time() - min((child.create_time() for child in shell.children()), default=inf) for shell in shells]
+    except psutil.NoSuchProcess:
+        return False
+    return len(ages) == len(SLOTS) and min(ages) > 1
+
+
+def line_fifos(site: Any) -> list[Path]:
+    """The FIFOs of the standing lines at the controller's side, whether they are there or not."""
+    names = [hashlib.sha256(f"{site.folder.name}/{slot}".encode()).hexdigest()[:16] for slot in SLOTS]
+    return [Path(site.controls, f"line-{name}.{end}") for name in names for end in ("in", "out")]
 
 
 def test_every_slot_is_reached_through_its_own_connection(over_ssh: Any) -> None:
@@ -119,12 +149,52 @@ def test_the_same_run_can_be_finished_by_a_later_playbook(over_ssh: Any) -> None
       run_once: true
 """
     assert site.play(prepare, around=False).code == 0
+    lines = line_shells(site)
+    assert len(lines) == 3
     first = site.play(finish, around=False)
     assert first.code == 0, first.output
+    _gone, alive = psutil.wait_procs(lines, timeout=60)
+    assert alive == []
+    assert not [path for path in line_fifos(site) if path.exists()]
     assert (site.collected / "loader-2/supervisor.log").exists()
     second = site.play(finish, around=False)
     assert second.code == 0, second.output
     assert all(host["gone"] for host in second.hosts("Finish").values())
+    site.assert_nothing_left()
+
+
+def test_a_stage_outlives_the_connection_that_waits_for_it(over_ssh: Any) -> None:
+    site = over_ssh()
+    plays = """
+- name: Stage
+  hosts: benchhub
+  gather_facts: false
+  tasks:
+    - name: Steps
+      benchhub.bench.start:
+        unit: u
+        join: false
+        steps:
+          - name: until told
+            shell: until [ -e go ]; do sleep 0.05; done
+      run_once: true
+    - name: Wait
+      benchhub.bench.join:
+        units: {u: [benchhub]}
+      run_once: true
+"""
+    with site.start(plays) as playing:
+        limit = time.monotonic() + 60
+        while not all_wait(line_shells(site)) and time.monotonic() < limit and playing.poll() is None:
+            time.sleep(0.05)
+        assert all_wait(line_shells(site)), playing.communicate(timeout=120)[0]
+        for shell in line_shells(site):
+            for process in [shell, *shell.children(recursive=True)]:
+                process.kill()
+        for folder in site.nodes.glob("*/*/*/.benchhub"):
+            (folder.parent / "go").touch()
+        output, _nothing = playing.communicate(timeout=120)
+    assert playing.returncode == 0, output
     site.assert_nothing_left()
 
 
