@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +78,29 @@ def test_the_whole_job(setup: Engine, benchhub: Any, name: str, nodes_wanted: in
             assert later["start"] >= earlier["start"] + earlier["ready_after"], "two nodes joined at once"
         (status,) = run.glob("collected/db-3/units/see-the-ring/01.err")
         assert status.read_text().count("\nUN ") >= 3
+
+
+def test_the_compiled_job_runs_under_plain_ansible(nodes: Nodes, benchhub: Any, variant: Variant) -> None:
+    before = nodes.look()
+    compiled = benchhub.folder / "compiled"
+    job = variant(lambda job: job["vars"].update(seconds="5"))
+    done = benchhub.call("compile", job, "-o", compiled, "--on", f"inventory:{nodes.inventory}")
+    assert done.returncode == 0, done.stdout
+    sockets = tempfile.TemporaryDirectory(prefix="bh-")  # the path of a socket has to be short
+    played = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), "-i", "../inventory/hosts.yml", "site.yml"],
+        cwd=compiled / "project",
+        env={**os.environ, "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets.name},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    sockets.cleanup()
+    assert played.returncode == 0, played.stdout[-6000:] + played.stderr[-2000:]
+    assert "Count |" in played.stdout, "it ended before it had counted what is stored"
+    nodes.same_as(before)
 
 
 def break_off(benchhub: Any, nodes: Nodes, job: Path, victim: str) -> dict[str, Any]:
