@@ -127,6 +127,11 @@ def tokens(text: str) -> Iterator[Literal | Reference]:
         yield Literal(text=text[end:])
 
 
+def has_secret(text: str) -> bool:
+    """Whether a text names a secret."""
+    return any(isinstance(token, Reference) and token.name.startswith("secrets.") for token in tokens(text))
+
+
 def escape_literal(text: str) -> str:
     """A text that expands to exactly ``text``: a value put into a text never becomes a reference."""
     return text.replace("${", "$${")

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchhub_ansible.job.model import Job
 from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage, PlannedTask
-from benchhub_ansible.values import Reference, tokens
+from benchhub_ansible.values import has_secret
 
 _BUILTIN = "ansible.builtin."
 #: Of ansible.builtin: what runs on the controller, wholly or in part, and cannot be an async job. A test asks Ansible.
@@ -22,7 +22,7 @@ ON_THE_CONTROLLER = frozenset(
 )
 
 
-def in_place(stage: PlannedStage, task: PlannedTask) -> str | None:
+def why_in_place(stage: PlannedStage, task: PlannedTask) -> str | None:
     """Why Ansible has to run a module or role in place, in the words of a comment; None when it can be an async job."""
     if task.driver == "role":
         return "a role is many tasks"
@@ -37,7 +37,7 @@ def _reasons(stage: PlannedStage, task: PlannedTask) -> Iterator[tuple[bool, str
     yield name.removeprefix(_BUILTIN) in ON_THE_CONTROLLER, "it runs on the controller, at least in part"
     yield task.retry.count > 0, "only Ansible can try it again"
     yield task.user is not None, "it runs as another user, in whose files nobody else may look"
-    secret = any(map(_has_secret, _texts((task.params, task.env))))
+    secret = any(map(has_secret, _texts((task.params, task.env))))
     yield secret, "it is given a secret, which is not to lie in a file on the node"
 
 
@@ -50,15 +50,11 @@ def _texts(value: Any) -> Iterator[str]:
         yield from (text for item in value for text in _texts(item))
 
 
-def _has_secret(text: str) -> bool:
-    return any(isinstance(token, Reference) and token.name.startswith("secrets.") for token in tokens(text))
-
-
 def _marked(stage: PlannedStage) -> PlannedStage:
     """The stage with its async jobs marked."""
     if not any(task.ansible for task in stage.tasks):
         return stage
-    tasks = (replace(task, background=task.ansible and in_place(stage, task) is None) for task in stage.tasks)
+    tasks = (replace(task, background=task.ansible and why_in_place(stage, task) is None) for task in stage.tasks)
     return replace(stage, tasks=tuple(tasks))
 
 

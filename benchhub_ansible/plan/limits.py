@@ -103,11 +103,7 @@ def _turns(stage: PlannedStage) -> float:
         return stage_limit(stage)
     whole = list(segments(stage))
     waited = [task for segment in whole[:-1] for task in segment if any(one.ansible for one in stage.tasks)]
-    return sum(map(task_limit, waited)) + sum(task_limit(task) for task in whole[-1] if _in_place(task))
-
-
-def _in_place(task: PlannedTask) -> bool:
-    return task.ansible and not task.background
+    return sum(map(task_limit, waited)) + sum(task_limit(task) for task in whole[-1] if task.in_place)
 
 
 def _stop_time(task: PlannedTask) -> float:
@@ -120,12 +116,10 @@ def _longest_stretch(groups: Iterable[PlannedGroup]) -> float:
     longest = stretch = 0.0
     for group in groups:
         tasks = [task for stage in group.stages for task in stage.tasks]
-        here = sum(
-            task_limit(task) * _times(stage) for stage in group.stages for task in stage.tasks if _in_place(task)
-        )
+        here = sum(task_limit(task) * _times(stage) for stage in group.stages for task in stage.tasks if task.in_place)
         stretch += here
         longest = max(longest, stretch)
-        if not all(map(_in_place, tasks)):
+        if not all(task.in_place for task in tasks):
             stretch = here
     return longest
 

@@ -61,6 +61,11 @@ class PlannedTask:
         """Whether Ansible runs it itself, as it runs any module or role; all else is handed to the supervisor."""
         return self.driver in ANSIBLE_RUN
 
+    @property
+    def in_place(self) -> bool:
+        """Whether Ansible runs it and waits for it, and with it whatever starts afterwards."""
+        return self.ansible and not self.background
+
 
 @dataclass(frozen=True, kw_only=True)
 class Iteration:

@@ -11,7 +11,7 @@ def segments(stage: PlannedStage) -> Iterator[tuple[PlannedTask, ...]]:
     """A service, a task that Ansible runs in place, or steps in a row; a module in the background may lead them."""
     steps: list[PlannedTask] = []
     for task in stage.tasks:
-        alone = task.long or (task.ansible and not task.background)
+        alone = task.long or task.in_place
         if steps and (alone or task.background):
             yield tuple(steps)
             steps = []
@@ -29,7 +29,7 @@ def unit_names(stage: PlannedStage) -> tuple[str | None, ...]:
     counted = 0
     for segment in segments(stage):
         first = segment[0]
-        if first.ansible and not first.background:
+        if first.in_place:
             names.append(None)
         elif first.long:
             names.append(first.service)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from benchhub_ansible.plan.background import in_place
-from benchhub_ansible.plan.limits import task_limit
 from benchhub_ansible.plan.model import Plan, PlannedGroup, PlannedStage, PlannedTask
-from benchhub_ansible.plan.segments import segments, unit_names
 from benchhub_ansible.playbook import engines, steps
 from benchhub_ansible.playbook.names import (
     ALL_GROUP,
@@ -20,6 +16,7 @@ from benchhub_ansible.playbook.names import (
     shown,
     task_name,
 )
+from benchhub_ansible.playbook.parts import Part, how, keywords, order, parts
 from benchhub_ansible.playbook.plays import (
     Data,
     PlayFile,
@@ -32,40 +29,11 @@ from benchhub_ansible.playbook.plays import (
 from benchhub_ansible.playbook.texts import templated
 
 _SECRET = "lookup('benchhub.bench.secret', 'NAME')"  # noqa: S105 - where one is looked up
-#: Seconds that a unit may take beyond the sum of its tasks' limits before the node ends it.
-_DEADLINE_MARGIN = 30
-#: Where Ansible keeps the results of its async jobs on a node: a folder that only the supervisor's user and its login
-#: user can read, and that goes with the run.
-_ASYNC_DIR = "{{ benchhub_run_dir }}/.async"
 
 
 def render(text: str) -> str:
     """A text in a task that Ansible runs itself."""
     return templated(text, secret=_SECRET)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A segment of a stage with the unit it runs as, and which part of its stage it is, from 1."""
-
-    stage: PlannedStage
-    tasks: tuple[PlannedTask, ...]
-    unit: str | None
-    number: int
-
-    @property
-    def kind(self) -> str:
-        """``steps``, ``service``, ``ansible`` (in place), or ``job``: an async job, and the steps that follow it."""
-        first = self.tasks[0]
-        if first.ansible:
-            return "job" if first.background else "ansible"
-        return "service" if first.long else "steps"
-
-
-def parts(stage: PlannedStage) -> list[Part]:
-    """The segments of a stage in order."""
-    pairs = zip(segments(stage), unit_names(stage), strict=True)
-    return [Part(stage=stage, tasks=tasks, unit=unit, number=n) for n, (tasks, unit) in enumerate(pairs, 1)]
 
 
 class Emitter:
@@ -112,7 +80,7 @@ class Emitter:
             tasks,
             always=always,
             serial=stage.serial,
-            keywords=_keywords(*whole),
+            keywords=keywords(*whole),
         )
 
     def _begin(self, part: Part, *, join: bool) -> list[Data]:
@@ -134,7 +102,7 @@ class Emitter:
             ],
             **({"together": True} if stage.together and first else {}),
             "join": join,
-            "deadline": _deadline(part.tasks),
+            "deadline": part.deadline,
             **self._watch(),
         }
         name = task_name(stage, listed(part.tasks))
@@ -178,7 +146,7 @@ class Emitter:
         waves = max((len(column) for column in columns), default=0)
         outstanding: list[Part] = []
         for wave in range(waves):
-            begun = sorted((column[wave] for column in columns if len(column) > wave), key=_order)
+            begun = sorted((column[wave] for column in columns if len(column) > wave), key=order)
             yield from (self._begin_file(group, part) for part in begun)
             if wave == 0:
                 yield from (self._serial_file(group, stage) for stage in serial)
@@ -202,8 +170,8 @@ class Emitter:
         return PlayFile(
             name=f"{stage.id}{suffix}",
             title=name,
-            header=(*stage_header(self._plan, stage, note), *_how(part)),
-            plays=[play(name, patterns(self._plan, stage), tasks, keywords=_keywords(part))],
+            header=(*stage_header(self._plan, stage, note), *how(part)),
+            plays=[play(name, patterns(self._plan, stage), tasks, keywords=keywords(part))],
         )
 
     def _serial_file(self, group: PlannedGroup, stage: PlannedStage) -> PlayFile:
@@ -224,7 +192,7 @@ class Emitter:
             arguments: Data = {
                 "title": f"group {group.number}",
                 "units": units,
-                "deadline": max(_deadline(part.tasks) for part in due),
+                "deadline": max(part.deadline for part in due),
                 **self._watch(),
             }
             task: Data = {
@@ -260,44 +228,8 @@ class Emitter:
         )
 
 
-def _keywords(*parts: Part) -> Data:
-    """Of a play in which Ansible runs something itself: how the supervisor finds that when the run is broken off."""
-    kinds = {part.kind for part in parts}
-    found: Data = {}
-    if kinds & {"ansible", "job"}:
-        found["environment"] = {"BENCHHUB_UNIT": "{{ benchhub_run_id }}/{{ inventory_hostname }}/~ansible"}
-    if "job" in kinds:
-        found["vars"] = {"ansible_async_dir": _ASYNC_DIR}
-    return found
-
-
-def _how(part: Part) -> tuple[str, ...]:
-    """What the header says of a task that Ansible runs itself in a parallel group: whether others wait for it."""
-    task = part.tasks[0]
-    if part.kind == "job":
-        return (f'Its task "{shown_line(task.name)}" runs as an async job beside the other stages.',)
-    if part.kind == "ansible":
-        told = f'Its task "{shown_line(task.name)}" runs in place, and what starts after it has to wait:'
-        return (told, f"{in_place(part.stage, task)}.")
-    return ()
-
-
-def _order(part: Part) -> tuple[int, float]:
-    """Within a wave: what goes on in the background comes first, what Ansible runs in place comes last.
-
-    Of steps those that may take longest come first: each start costs some 50 ms, which a shorter stage can spare. An
-    async job is started by Ansible, which takes longer.
-    """
-    kind = {"steps": 1 if part.stage.together else 0, "job": 2, "service": 3, "ansible": 4}[part.kind]
-    return kind, -_deadline(part.tasks) if part.kind in ("steps", "job") else 0
-
-
 def _others(group: PlannedGroup, stage: PlannedStage) -> str:
     return ", ".join(f'"{shown_line(other.title)}"' for other in group.stages if other is not stage)
-
-
-def _deadline(tasks: tuple[PlannedTask, ...]) -> int:
-    return math.ceil(sum(map(task_limit, tasks))) + _DEADLINE_MARGIN
 
 
 # -- before and after the groups --------------------------------------------------------------------------------------

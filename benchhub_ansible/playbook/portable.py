@@ -43,7 +43,7 @@ from benchhub_ansible.playbook.portable_tasks import (
     step_tasks,
     stop_task,
 )
-from benchhub_ansible.playbook.texts import has_secret
+from benchhub_ansible.values import has_secret
 
 _PACK = f"{NODE_DIR}/pack.tar.gz"
 #: Seconds before a start together, for Ansible to reach every slot; and for each slot more.

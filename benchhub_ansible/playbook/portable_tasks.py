@@ -12,8 +12,9 @@ from benchhub_ansible.plan.model import Plan, PlannedStage, PlannedTask
 from benchhub_ansible.playbook import steps
 from benchhub_ansible.playbook.names import shown, task_name
 from benchhub_ansible.playbook.plays import Data, become, condition, environment
-from benchhub_ansible.playbook.texts import has_secret, templated
+from benchhub_ansible.playbook.texts import templated
 from benchhub_ansible.playbook.yaml_text import literal
+from benchhub_ansible.values import has_secret
 
 #: Where everything of benchhub lies on a node.
 NODE_DIR = "{{ benchhub_run_dir }}/.benchhub"

@@ -47,11 +47,6 @@ def has_reference(text: str) -> bool:
     return any(isinstance(token, Reference) and RUNTIME_REFERENCE.fullmatch(token.name) for token in tokens(text))
 
 
-def has_secret(text: str) -> bool:
-    """Whether a text names a secret."""
-    return any(isinstance(token, Reference) and token.name.startswith("secrets.") for token in tokens(text))
-
-
 def expanded_literal(text: str) -> str:
     """The bytes a node gets for a text without references: `$${x}` is `${x}`, and every `${x}` stays."""
     return "".join(token.text if isinstance(token, Literal) else "${" + token.name + "}" for token in tokens(text))
@@ -83,4 +78,4 @@ def _escaped(text: str, *, first: bool, last: bool = False) -> str:
     return _OPENING.sub(escape, text)
 
 
-__all__ = ["Unsafe", "expanded_literal", "expression", "has_reference", "has_secret", "templated"]
+__all__ = ["Unsafe", "expanded_literal", "expression", "has_reference", "templated"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchhub_ansible.plan.background import ON_THE_CONTROLLER, in_place
+from benchhub_ansible.plan.background import ON_THE_CONTROLLER, why_in_place
 from benchhub_ansible.plan.model import PlannedStage
 from benchhub_ansible.plan.segments import segments, unit_names
 from tests.unit.plan.jobs import plan
@@ -73,7 +73,7 @@ def test_a_stage_alone_has_nobody_to_wait_for_it() -> None:
 def test_what_stays_in_place_and_why(task: str, more: str, why: str) -> None:
     stage = stage_with(task, more=more)
     assert not stage.tasks[0].background
-    assert in_place(stage, stage.tasks[0]) == why
+    assert why_in_place(stage, stage.tasks[0]) == why
 
 
 def test_steps_follow_a_module_in_one_unit() -> None:

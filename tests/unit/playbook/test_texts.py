@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchhub_ansible.playbook.texts import has_reference, has_secret, templated
+from benchhub_ansible.playbook.texts import has_reference, templated
 from benchhub_ansible.playbook.yaml_text import Unsafe
-from benchhub_ansible.values import RUNTIME_REFERENCE, expand
+from benchhub_ansible.values import RUNTIME_REFERENCE, expand, has_secret
 
 HOSTS: dict[str, dict[str, Any]] = {
     "db": {"benchhub_address": "10.0.0.1", "benchhub_node": "db", "benchhub_type": "database"},

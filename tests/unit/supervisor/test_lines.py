@@ -55,6 +55,23 @@ def ends(process: psutil.Process) -> bool:
     return True
 
 
+def wait_for_store(node: Node, line: Any) -> tuple[threading.Thread, list[Any]]:
+    """A thread that waits on the line for a service, and what it is told: the reply, or that the line broke."""
+    node.service("sleep 60", "store")
+    request = json.dumps({"op": "wait", "units": ["store"], "bound": 20}).encode() + b"\n"
+    told: list[Any] = []
+
+    def wait() -> None:
+        try:
+            told.append(line.call(request))
+        except lines.BrokenLineError as error:
+            told.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    return waiting, told
+
+
 def test_calls_follow_each_other_on_one_session(node: Node, line: Any) -> None:
     shell = session(node)
     for number in range(20):
@@ -67,11 +84,7 @@ def test_calls_follow_each_other_on_one_session(node: Node, line: Any) -> None:
 
 
 def test_while_one_waits_nobody_else_finds_the_line(node: Node, line: Any) -> None:
-    node.service("sleep 60", "store")
-    waits = json.dumps({"op": "wait", "units": ["store"], "bound": 20}).encode() + b"\n"
-    replies: list[bytes] = []
-    waiting = threading.Thread(target=lambda: replies.append(line.call(waits)))
-    waiting.start()
+    waiting, replies = wait_for_store(node, line)
     eventually(lambda: not line.stands())
     assert line.call(CLOCK) is None
     assert node("stop", units=["store"])["ok"]
@@ -108,24 +121,13 @@ def test_a_supervisor_that_is_gone_is_told(node: Node, line: Any) -> None:
 
 
 def test_a_line_that_breaks_says_so_and_is_not_used_again(node: Node, line: Any) -> None:
-    node.service("sleep 60", "store")
-    waits = json.dumps({"op": "wait", "units": ["store"], "bound": 20}).encode() + b"\n"
-    errors: list[Exception] = []
-
-    def wait() -> None:
-        try:
-            line.call(waits)
-        except lines.BrokenLineError as error:
-            errors.append(error)
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
+    waiting, told = wait_for_store(node, line)
     shell = session(node)
     eventually(shell.children)
     for process in [shell, *shell.children(recursive=True)]:  # as when the connection is cut
         process.kill()
     waiting.join()
-    assert len(errors) == 1
+    assert [type(error) for error in told] == [lines.BrokenLineError]
     assert line.call(CLOCK) is None
 
 
@@ -210,11 +212,7 @@ def test_a_supervisor_that_goes_ends_every_line_to_it(node: Node, line: Any, tmp
 
 
 def test_a_line_that_was_hung_up_meanwhile_still_gives_its_reply(node: Node, line: Any) -> None:
-    node.service("sleep 60", "store")
-    waits = json.dumps({"op": "wait", "units": ["store"], "bound": 20}).encode() + b"\n"
-    replies: list[bytes] = []
-    waiting = threading.Thread(target=lambda: replies.append(line.call(waits)))
-    waiting.start()
+    waiting, replies = wait_for_store(node, line)
     eventually(lambda: not line.stands())
     shell = session(node)
     eventually(shell.children)

@@ -91,10 +91,8 @@ class ActionModule(BenchAction):
         made = Containers(self.fleet, slot, "-")
         try:
             sweeps = [made.sweep(way) for slots, way in self._ways if slot in slots]
-        except (
-            EXPECTED
-        ) as error:  # only a slot whose supervisor is gone needs them: the others are finished all the same
-            sweeps = error
+        except EXPECTED as error:
+            sweeps = error  # only a slot whose supervisor is gone needs them: the others are finished all the same
         self._configs[slot] = config, python, sweeps
 
     def _without_supervisor(self, slot, link):

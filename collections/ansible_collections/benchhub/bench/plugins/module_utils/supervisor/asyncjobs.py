@@ -27,7 +27,7 @@ class AsyncJob:
     def __init__(self, run_dir, jid):
         self._path = os.path.join(run_dir, folders.ASYNC, jid)
         name = jid.partition(".")[0].encode()
-        self._wrappers = [pid for pid in wrappers(run_dir) if name in arguments(pid)]
+        self._wrappers = [pid for pid in wrappers(run_dir) if name in processes.arguments(pid)]
         self._scratch = {scratch(pid) for pid in self._wrappers}
         self._sessions = sessions(self._wrappers)
         self._members_seen = set()
@@ -129,16 +129,7 @@ def wrappers(run_dir):
 
 def is_wrapper(pid):
     """Whether a process is Ansible's async_wrapper."""
-    return any(_WRAPPER in os.path.basename(word) for word in arguments(pid)[:4])
-
-
-def arguments(pid):
-    """The command line of a process; empty when it is gone."""
-    try:
-        with open("/proc/%d/cmdline" % pid, "rb") as file:
-            return file.read().split(b"\0")
-    except OSError:
-        return []
+    return any(_WRAPPER in os.path.basename(word) for word in processes.arguments(pid)[:4])
 
 
 def sessions(pids):
@@ -156,7 +147,7 @@ def session(pid):
 
 def scratch(pid):
     """The folder a wrapper removes when its module has ended, by its own rule; None when there is none."""
-    words = arguments(pid)
+    words = processes.arguments(pid)
     place = next((n for n, word in enumerate(words) if _WRAPPER in os.path.basename(word)), None)
     if place is None or len(words) < place + 4 or b"-preserve_tmp" in words:
         return None

@@ -302,12 +302,8 @@ class Daemon:
         except (OSError, ValueError):
             return
         for pid in pids:
-            try:
-                with open("/proc/%d/cmdline" % pid, "rb") as file:
-                    if os.fsencode(self.folder) in file.read().split(b"\0"):
-                        os.kill(pid, signal.SIGKILL)  # a reply that is on its way comes from a subshell
-            except OSError:
-                continue
+            if os.fsencode(self.folder) in processes.arguments(pid):
+                processes.send([pid], signal.SIGKILL)  # a reply that is on its way comes from a subshell
 
     def _renewed(self):
         """Whether a controller waits here: as long as it does, it lives."""

@@ -86,7 +86,7 @@ class Leftovers:
 
     def _is_supervisor(self, pid):
         """By the command line that module_utils/bootstrap.py starts it with; a fork of it has the same."""
-        words = _content(pid, "cmdline").split(b"\0")
+        words = processes.arguments(pid)
         return len(words) == 9 and words[-4] == os.fsencode(self._folder) and b"benchhub_supervisor" in words[-5]
 
     def modules(self):

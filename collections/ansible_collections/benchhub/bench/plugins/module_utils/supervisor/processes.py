@@ -77,6 +77,15 @@ def parent(pid):
     return int(found[1][1]) if found else -1
 
 
+def arguments(pid):
+    """The command line of a process; empty when it is gone."""
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
+
+
 def started(pid):
     """When a process began, seconds since 1970, exact to a tick of 10 ms; now when it is gone."""
     now = time.time()
