@@ -66,6 +66,27 @@ stages:
 pipeline: [[serve], [users], [modules, login modules], [load]]
 """
 
+SHELLS_JOB = """\
+version: 2
+name: shells
+nodes: {db: {type: database}, client: {type: loader}}
+stages:
+  - name: serve
+    nodes: {type: database}
+    tasks:
+      - {name: server, shell: exec sleep 600, type: long, ready: {command: id -un, timeout: 60s}}
+  - name: load
+    nodes: {type: loader}
+    start: together
+    tasks:
+      - name: root
+        shell: id -un; printf '%s' 'two\\lines' '!'
+        become: true
+      - {name: other, shell: id -un, user: nobody}
+      - {name: module, module: {name: ansible.builtin.command, args: {cmd: id -un}}}
+pipeline: [[serve], [load]]
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
@@ -111,15 +132,35 @@ def accounts(*command: str) -> None:
         time.sleep(0.2)
 
 
-def start(benchhub: Any, lab: Lab, *options: str) -> Any:
+def start(benchhub: Any, lab: Lab, *options: str, job_text: str = JOB) -> Any:
     job: Path = benchhub.folder / "job.yml"
-    job.write_text(JOB.replace("RUN", lab.user))
+    job.write_text(job_text.replace("RUN", lab.user))
     return benchhub.start("run", job, "--on", f"inventory:{lab.inventory}", *options)
 
 
 def outputs(run: Path, slot: str, unit: str) -> list[str]:
     found = sorted((run / "collected" / slot / "units" / unit).glob("*.out"))
     return [path.read_text().split("\n")[0] for path in found]
+
+
+@pytest.fixture(params=["tcsh", "bsd-csh", "fish"])
+def login_shell(request: pytest.FixtureRequest, lab: Lab) -> Iterator[str]:
+    """What the user of the nodes has for a login shell: ssh hands it every command."""
+    path = shutil.which(request.param)
+    assert path is not None, f"{request.param} is missing: apt-get install csh fish tcsh"
+    accounts("usermod", "--shell", path, lab.user)
+    yield path
+    accounts("usermod", "--shell", "/bin/sh", lab.user)
+
+
+def test_any_login_shell_will_do(login_shell: str, benchhub: Any, lab: Lab) -> None:
+    process = start(benchhub, lab, job_text=SHELLS_JOB)
+    said, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, (login_shell, said)
+    run = benchhub.run_folder()
+    assert outputs(run, "client", "load") == ["root", "nobody"]
+    assert (run / "collected/client/units/load/01.out").read_text() == "root\ntwo\\lines!"
+    assert leftovers(run.name) == []
 
 
 @pytest.mark.parametrize("profile", ["default", "portable"])

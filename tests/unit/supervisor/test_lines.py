@@ -18,6 +18,7 @@ import pytest
 from .conftest import COLLECTION, Node, all_gone, eventually, load
 
 lines = load("lines", "plugin_utils")
+shells = load("shells", "plugin_utils")
 CLOCK = b'{"op": "clock"}\n'
 
 
@@ -30,19 +31,25 @@ class Ssh:
     def get_option(name: str) -> str:
         return f"the option {name}"
 
+    shell = "/bin/sh"
     greeting = "echo Welcome to here; "
 
     def _build_command(self, _executable: str, _kind: str, _host: str, command: str) -> list[str]:
-        return ["/bin/sh", "-c", f"{self.greeting}exec {command}"]
+        return [self.shell, "-c", f"{self.greeting}exec {command}"]
 
 
 @pytest.fixture
 def line(node: Node, tmp_path: Path) -> Iterator[Any]:
     one = lines.Line(str(tmp_path), node.config["run"], "db")
-    one.begin(Ssh(), str(node.folder))
+    one.begin(Ssh(), served(node))
     assert json.loads(one.call(CLOCK))["ok"]
     yield one
     one.hang_up()
+
+
+def served(node: Node) -> str:
+    command: str = shells.by_sh(lines.SERVE, str(node.folder))
+    return command
 
 
 def session(node: Node) -> psutil.Process:
@@ -70,6 +77,16 @@ def wait_for_store(node: Node, line: Any) -> tuple[threading.Thread, list[Any]]:
     waiting = threading.Thread(target=wait)
     waiting.start()
     return waiting, told
+
+
+@pytest.mark.real  # `make fast` needs no Debian package
+@pytest.mark.parametrize("shell", ["bash", "tcsh", "bsd-csh", "fish"])
+def test_any_login_shell_holds_a_line(node: Node, tmp_path: Path, shell: str) -> None:
+    ssh, one = Ssh(), lines.Line(str(tmp_path), node.config["run"], "db")
+    ssh.shell = shell
+    one.begin(ssh, served(node))
+    assert [json.loads(one.call(CLOCK))["ok"] for _ in range(3)] == [True] * 3
+    one.hang_up()
 
 
 def test_calls_follow_each_other_on_one_session(node: Node, line: Any) -> None:
@@ -137,7 +154,7 @@ def test_a_line_whose_ssh_never_came_up_is_not_used(node: Node, tmp_path: Path) 
             return ["/bin/false"]
 
     one = lines.Line(str(tmp_path), node.config["run"], "db")
-    one.begin(Refused(), str(node.folder))
+    one.begin(Refused(), served(node))
     eventually(lambda: not _is_read(next(tmp_path.glob("line-*.in"))))
     assert one.call(CLOCK) is None
     assert not one.stands()
@@ -158,7 +175,7 @@ def test_when_the_lease_is_over_the_line_ends(tmp_path: Path, python: str) -> No
     assert node.boot()["ok"]
     one = lines.Line(str(tmp_path), node.config["run"], "db")
     try:
-        one.begin(Ssh(), str(node.folder))
+        one.begin(Ssh(), served(node))
         assert json.loads(one.call(CLOCK))["ok"]
         shell = session(node)
         os.kill(node.pid, signal.SIGTERM)  # it ends at once as if its lease were over
@@ -182,7 +199,7 @@ def test_what_a_login_shell_says_is_no_reply(node: Node, tmp_path: Path, greetin
     ssh = Ssh()
     ssh.greeting = greeting
     one = lines.Line(str(tmp_path), node.config["run"], "db")
-    one.begin(ssh, str(node.folder))
+    one.begin(ssh, served(node))
     try:
         for _unused in range(3):
             assert "now" in json.loads(one.call(CLOCK))
@@ -192,7 +209,7 @@ def test_what_a_login_shell_says_is_no_reply(node: Node, tmp_path: Path, greetin
 
 def test_a_line_begun_anew_ends_the_one_before(node: Node, line: Any) -> None:
     before = session(node)
-    line.begin(Ssh(), str(node.folder))
+    line.begin(Ssh(), served(node))
     assert ends(before)
     assert json.loads(line.call(CLOCK))["ok"]
 
@@ -201,7 +218,7 @@ def test_a_supervisor_that_goes_ends_every_line_to_it(node: Node, line: Any, tmp
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     other = lines.Line(str(elsewhere), node.config["run"], "db")
-    other.begin(Ssh(), str(node.folder))
+    other.begin(Ssh(), served(node))
     assert json.loads(other.call(CLOCK))["ok"]
     shells = [psutil.Process(int(number)) for number in (node.folder / "line").read_text().split()]
     assert len(shells) == 2

@@ -11,8 +11,9 @@ from ansible_collections.benchhub.bench.plugins.module_utils import bootstrap
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import BenchAction, refusal
 from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import PREPARE
 from ansible_collections.benchhub.bench.plugins.plugin_utils.clock import same_kernel, sample, used_offset
-from ansible_collections.benchhub.bench.plugins.plugin_utils.lines import Line, folder_beside, tidy
+from ansible_collections.benchhub.bench.plugins.plugin_utils.lines import SERVE, Line, folder_beside, tidy
 from ansible_collections.benchhub.bench.plugins.plugin_utils.links import BadReplyError, reply
+from ansible_collections.benchhub.bench.plugins.plugin_utils.shells import by_sh
 
 #: Clock readings per node; the one with the shortest round trip counts.
 _SAMPLES = 3
@@ -83,7 +84,7 @@ class ActionModule(BenchAction):
             folder = folder_beside(link.connection)
             self._lines = self._lines or folder
             if folder is not None and folder == self._lines:
-                Line(folder, run_id, link.slot).begin(link.connection, link.supervisor_dir)
+                Line(folder, run_id, link.slot).begin(link.connection, by_sh(SERVE, link.supervisor_dir))
 
     @staticmethod
     def _clock(link, answer):

@@ -20,15 +20,14 @@ import errno
 import glob
 import hashlib
 import os
-import shlex
 import subprocess
 import threading
 import time
 
-#: A request is a word and a call like any other, made in a subshell. The word, alone in its line, comes back before the
-#: reply: whatever else the login shell says is neither. The supervisor finds this shell by its number in `line`, and
-#: knows it by its last argument, the folder.
-_SERVE = (
+#: For sh, with the supervisor's folder as $1. A request is a word and a call like any other, made in a subshell. The
+#: word, alone in its line, comes back before the reply: whatever else the login shell says is neither. The supervisor
+#: finds this shell by its number in `line`, and knows it by its last argument, the folder.
+SERVE = (
     'echo $$ >> "$1/line";'
     ' while read -r t q && [ "$t" != . ]; do'
     " printf '\\n%s\\n' \"$t\"; printf '%s\\n' \"$q\" |"
@@ -53,9 +52,8 @@ class Line:
         self._requests = os.path.join(folder, f"line-{name}.in")
         self._replies = os.path.join(folder, f"line-{name}.out")
 
-    def begin(self, connection, supervisor_dir):
-        """Opens the line beside a connection that works and can have one."""
-        command = shlex.join(["/bin/sh", "-c", _SERVE, "line", supervisor_dir])
+    def begin(self, connection, command):
+        """Opens the line beside a connection that works and can have one; ``command`` runs ``SERVE`` on the node."""
         ssh = connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, command)
         self.hang_up()  # an earlier playbook of this run may have left one
         os.mkfifo(self._replies, 0o600)

@@ -16,6 +16,7 @@ from ansible.module_utils.common.text.converters import to_text
 from ansible.playbook.play_context import PlayContext
 from ansible.template import Templar
 from ansible_collections.benchhub.bench.plugins.plugin_utils.lines import BrokenLineError
+from ansible_collections.benchhub.bench.plugins.plugin_utils.shells import by_sh
 
 #: Exit codes of the call wrapper below; the supervisor's own client never uses them.
 _NEEDS_BECOME = 97
@@ -27,10 +28,10 @@ _SHORT = 2048
 #: Operations that change nothing on the node: they may be asked again when nobody knows whether they were.
 _ONLY_ASK = ("clock", "wait")
 
-#: Runs the supervisor's client. The second test tells "somebody else's" from "not there" (its folder is mode 0700).
+#: Runs the supervisor's client. Of a folder that is somebody else's (mode 0700) only that is to be seen.
 _CALL = (
     "if [ -r {d}/call ]; then cd {d} && how={how} && . ./call;"
-    " elif [ -d {d} ] && ! [ -O {d} ]; then exit 97; else exit 98; fi"
+    " elif [ -O {d} ]; then exit 98; elif [ -d {d} ]; then exit 97; else exit 98; fi"
 )
 
 
@@ -103,7 +104,7 @@ class Link:
         ``data`` is its standard input. It is never empty: connection plugins use a terminal when it is.
         """
         try:
-            return self._exec("/bin/sh -c " + shlex.quote(command), data)
+            return self._exec(by_sh(command), data)
         except AnsibleConnectionFailure as error:
             raise UnreachableError(_text(error)) from error
         except AnsibleError as error:
