@@ -16,6 +16,8 @@ _SPIN = 0.002
 _CANNOT_START = 126
 _NOT_FOUND = 127
 
+_DEFAULT_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD, signal.SIGXFSZ)
+
 
 class Gate:
     """Holds one command at its start until an instant is told; afterwards ``started`` says when it really began."""
@@ -85,6 +87,12 @@ class Context:
 
     def spawn(self, step, out, err, gate=None):
         """The pid of the step's process; what hinders it is said in its error output, with exit code 126 or 127."""
+        if gate is None:
+            try:
+                if self._is_plain(step):
+                    return self._spawn_plain(step, out, err)
+            except (OSError, ValueError, NotImplementedError):
+                pass  # the other way says what hinders it
         sys.stdout.flush()
         # A TERM that met the child while it still has the monitor's handler would be lost: the command would be killed.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
@@ -98,21 +106,53 @@ class Context:
             _say("benchhub: cannot start %s: %s\n" % (step.get("name") or "the command", error))
             os._exit(_NOT_FOUND if isinstance(error, FileNotFoundError) else _CANNOT_START)
 
+    def _is_plain(self, step):
+        """Whether it is a command with a path, for which this process has nothing to do after the fork."""
+        if step["kind"] == "file" or step.get("input") is not None or step.get("unpack"):
+            return False
+        same_user = step.get("user") is None and self.login[0] in (None, os.geteuid())
+        return same_user and "/" in _argv(step)[0]
+
+    def _spawn_plain(self, step, out, err):
+        """Starts a command without a copy of this process: a fork costs half of what a short command costs in all."""
+        os.chdir(self._folder_of(step))
+        try:
+            argv = _argv(step)
+            write = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            outputs = [(os.POSIX_SPAWN_OPEN, 1, out, write, 0o600), (os.POSIX_SPAWN_OPEN, 2, err, write, 0o600)]
+            return os.posix_spawn(
+                argv[0],
+                argv,
+                self._environment(step),
+                file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), *outputs],
+                setsid=True,
+                setsigmask=(),
+                setsigdef=_DEFAULT_SIGNALS,
+            )
+        finally:
+            os.chdir("/")  # what the job has there may be unmounted
+
+    def _folder_of(self, step):
+        return os.path.join(self.run_dir, step.get("chdir") or ".")
+
+    def _environment(self, step, **login):
+        env = dict(self.base_env, **login)
+        env.update((str(key), str(value)) for key, value in (step.get("env") or {}).items())
+        env[MARKER] = self.marker
+        return env
+
     def _become_command(self, step, out, err, gate):
         gc.disable()
         os.setsid()
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD, signal.SIGXFSZ):
+        for number in _DEFAULT_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
         _redirect(self._inputs.get(step.get("input")), out, err)
         os.umask(0o022)
         source = os.open(step["staged_path"], os.O_RDONLY) if step.get("staged_path") else None
-        env = dict(self.base_env)
-        self._switch_user(step.get("user"), env)
-        env.update((str(key), str(value)) for key, value in (step.get("env") or {}).items())
-        env[MARKER] = self.marker
-        os.chdir(os.path.join(self.run_dir, step.get("chdir") or "."))
+        env = self._environment(step, **self._switch_user(step.get("user")))
+        os.chdir(self._folder_of(step))
         argv = _argv(step)
         if step.get("unpack"):
             from .files import write  # noqa: PLC0415 - only steps that bring a folder need it
@@ -127,14 +167,14 @@ class Context:
             os._exit(write(step, source))
         os.execvpe(argv[0], argv, env)  # noqa: S606 - a shell is the job's choice
 
-    def _switch_user(self, user, env):
-        """Becomes the step's user, else the login user; raises when this process may not."""
+    def _switch_user(self, user):
+        """Becomes the step's user, else the login user; raises when this process may not. What its environment gets."""
         import pwd  # noqa: PLC0415 - only where a user changes
 
         if user is None:
             uid = self.login[0]
             if uid is None or uid == os.geteuid():
-                return
+                return {}
             try:
                 entry = pwd.getpwuid(uid)
             except KeyError:  # an account that only the connection knows
@@ -145,7 +185,7 @@ class Context:
             except KeyError:
                 raise PermissionError("there is no user %s on this node" % user) from None
             if entry.pw_uid == os.geteuid():
-                return
+                return {}
         if os.geteuid() != 0:
             raise PermissionError("user %s is asked for, but the supervisor is not root (become is needed)" % user)
         for stream in (1, 2):  # otherwise the command could not open /dev/stdout and /dev/stderr
@@ -156,7 +196,7 @@ class Context:
             os.setgroups([])
         os.setgid(entry.pw_gid)
         os.setuid(entry.pw_uid)
-        env.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
+        return {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
 
 
 def _argv(step):
