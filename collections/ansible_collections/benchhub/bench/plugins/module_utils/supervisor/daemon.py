@@ -5,7 +5,7 @@ import os
 import select
 import time
 
-from . import processes, status, wire
+from . import processes, wire
 from .calls import Replies
 from .folders import remove_tree
 from .requests import Requests
@@ -18,35 +18,6 @@ _LAST_REPLIES = 10.0
 _LONGEST_SLEEP = 3600.0
 
 
-class Unit:
-    """A unit as the daemon knows it: its monitor, the pipes to it, and the status it last reported."""
-
-    def __init__(self, request, pid, commands, reports):
-        self.request = request
-        self.name = request["unit"]
-        self.kind = request["kind"]
-        self.pid = pid
-        self.commands = commands
-        self.reports = reports
-        self.status = status.new(self.name, self.kind, request.get("steps") or [])
-        self.daemon_cpu = time.process_time()
-        self.buffer = b""
-        self.gone = False  # its monitor has ended, and with it everything the unit started
-
-    @property
-    def ended(self):
-        """Whether it has nothing more to report."""
-        return self.gone or self.status["state"] in status.ENDED
-
-    def tell(self, **command):
-        """Sends the monitor a command; one that has ended needs none."""
-        try:
-            os.write(self.commands, wire.dumps(command).encode() + b"\n")
-            os.kill(self.pid, signal.SIGCONT)  # somebody may have stopped it
-        except OSError:
-            return
-
-
 class Daemon:
     """The event loop: requests, reports of monitors, ended children, deadlines. It sleeps whenever nothing happens."""
 
@@ -55,6 +26,7 @@ class Daemon:
         self.run_dir = config["dir"]
         self.folder = os.path.join(config["dir"], ".benchhub")
         self.units = {}
+        self.monitors = None
         self.masks = []
         self.sweeps = {}  # what to run when all has ended -> (texts it reads, the command itself)
         self.exiting = False
@@ -88,107 +60,21 @@ class Daemon:
         self._children[pid] = handler
 
     def start(self, request):
-        """Forks the monitor of a new unit."""
-        # imported before the fork, once: a monitor shares what the daemon has loaded
-        from . import monitor  # noqa: PLC0415 - a slot without units never needs it
+        """Begins a new unit."""
+        if self.monitors is None:
+            from .units import Monitors  # noqa: PLC0415 - a slot without units never needs it
 
-        run = monitor.runner(request["kind"])
+            self.monitors = Monitors(self)
         for step in request.get("sweeps") or []:
             self.sweeps[wire.dumps(step)] = (request.get("inputs"), step)
-        os.mkdir(os.path.join(self.folder, "units", request["unit"]), 0o700)
-        command_r, command_w = os.pipe()
-        report_r, report_w = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.close(command_w)
-                os.close(report_r)
-                self.leave_to_child(keep={command_r, report_w})
-                monitor.main(self.config, request, command_r, report_w, self.masks, run)
-            finally:
-                os._exit(70)
-        os.close(command_r)
-        os.close(report_w)
-        os.set_blocking(report_r, False)
-        unit = Unit(request, pid, command_w, report_r)
-        self.units[unit.name] = unit
-        self.watch(report_r, lambda: self._report(unit))
-        self.on_exit(pid, lambda: self._monitor_ended(unit))
+        self.units[request["unit"]] = self.monitors.start(request)
 
     def leave_to_child(self, keep):
         """In a fork: gives up what is the daemon's alone; above all pipes and FIFOs whose closing means something."""
         signal.set_wakeup_fd(-1)
-        commands = {unit.commands for unit in self.units.values() if not unit.gone}
+        commands = self.monitors.descriptors() if self.monitors is not None else ()
         for descriptor in {*self._readers, *commands, *self.replies.descriptors()} - keep:
             os.close(descriptor)
-
-    def _report(self, unit):
-        try:
-            data = os.read(unit.reports, 1 << 16)
-        except BlockingIOError:
-            return
-        if not data:
-            self.unwatch(unit.reports)
-            return
-        *lines, unit.buffer = (unit.buffer + data).split(b"\n")
-        if lines:
-            unit.status = wire.loads(lines[-1])
-            unit.status["ours_cpu"] = round(unit.status["ours_cpu"] + time.process_time() - unit.daemon_cpu, 6)
-            self.requests.changed()
-
-    def _monitor_ended(self, unit):
-        while unit.reports in self._readers:
-            before = len(unit.buffer)
-            self._report(unit)
-            if unit.reports in self._readers and len(unit.buffer) == before:
-                break
-        self.unwatch(unit.reports)
-        os.close(unit.reports)
-        os.close(unit.commands)
-        if unit.status["state"] in status.ENDED:
-            self._gone(unit)
-        else:
-            self._orphaned(unit)
-
-    def _gone(self, unit):
-        unit.gone = True
-        self.requests.changed()
-
-    def _orphaned(self, unit):
-        """A monitor died: what it watched is ours now (subreaper), and is ended."""
-        marker = "%s/%s/%s" % (self.config["run"], self.config["slot"], unit.name)
-        processes.kill_all(lambda: self._strays() + processes.marked(marker))
-        unit.status.update(state="failed", error="its monitor was killed", ended_by="monitor", end=time.time())
-        for record in unit.status.get("steps") or []:
-            if record["state"] in ("running", "pending"):
-                record["state"] = "killed" if record["state"] == "running" else "not-run"
-        folder = os.path.join(self.folder, "units", unit.name)
-        try:
-            status.write(folder, unit.status)
-        except OSError as error:
-            self.log("the status of %s cannot be written: %s" % (unit.name, error))
-        if unit.request.get("async_file"):
-            from . import jobfile  # noqa: PLC0415 - only here
-
-            out, err = (os.path.join(folder, name) for name in ("01.out", "01.err"))
-            jobfile.write(unit.request, jobfile.finished(unit.status, out, err, self.masks))
-        self._clean_up_after(unit)
-
-    def _clean_up_after(self, unit):
-        """Has done what was to follow the commands of a unit; it is gone when that has ended."""
-        steps = self._afters(unit.request)
-        if not steps:
-            self._gone(unit)
-            return
-        self.in_child(unit.name, unit.request.get("inputs"), steps, lambda _left: self._gone(unit))
-
-    @staticmethod
-    def _afters(request):
-        if "inputs" not in request:
-            return []
-        from .aftermath import afters  # noqa: PLC0415 - only where there are containers
-
-        return afters(request)
 
     def in_child(self, name, inputs, steps, done):
         """Runs commands in a fork, as those of a unit; then calls ``done`` with the lines they printed."""
@@ -201,7 +87,7 @@ class Daemon:
 
         Child(self, work, lambda result: done(result["left"] if "left" in result else [result["error"]])).start()
 
-    def _strays(self):
+    def strays(self):
         """Everything that became the daemon's child because its own parent died, and what is below it."""
         found = []
         for pid in processes.children(os.getpid()):
@@ -292,7 +178,12 @@ class Daemon:
             self.expired_at = now
             self.log("%s: ending everything" % reason)
             self._hang_up()
+            self._dismiss()
             self.requests.stop_everything(by, reason)
+
+    def _dismiss(self):
+        if self.monitors is not None:
+            self.monitors.dismiss()
 
     def _hang_up(self):
         """Ends the sessions of controllers that hold a line here; each shell wrote its number down."""
@@ -323,7 +214,8 @@ class Daemon:
     def remove(self):
         """Removes the run folder, and its parent when this was the last slot in it; then the loop ends."""
         self._hang_up()
-        processes.kill_all(self._strays)
+        self._dismiss()
+        processes.kill_all(self.strays)
         for unit in self.units.values():
             if unit.request.get("async_file"):
                 from . import jobfile  # noqa: PLC0415 - only where there was a service

@@ -17,24 +17,18 @@ _FULL = "no space left on the disk of %s when it ended: what it wrote may be inc
 _NO_SUPERVISOR = "the supervisor was killed"
 
 
-class Monitor:
-    """Runs one unit. The daemon talks to it by JSON lines on a pipe; when that pipe closes, the unit is ended."""
+#: What a monitor says when nothing of its unit is left and it can take another one.
+FREE = b"free"
 
-    def __init__(self, config, request, commands, reports, masks):
-        self.request = request
-        self.masks = masks
-        self.folder = os.path.join(config["dir"], ".benchhub", "units", request["unit"])
+
+class Monitor:
+    """Runs one unit after the other. The daemon talks to it by JSON lines on a pipe; when that closes, all is ended."""
+
+    def __init__(self, config, commands, reports):
+        self._config = config
         self.commands = commands
         self.reports = reports
-        self.context = Context(config, request["unit"], request.get("inputs"))
-        self.status = status.new(request["unit"], request["kind"], request.get("steps") or [])
-        self.release_at = None
-        self.stopping = False
         self._buffer = b""
-        self._awaited = set()
-        self._reaped = {}
-        deadline = request.get("deadline")
-        self.deadline = time.monotonic() + deadline if deadline else None
         self._poll = select.poll()
         self._poll.register(commands, select.POLLIN)
         self._wakeup, wake = os.pipe()
@@ -45,18 +39,42 @@ class Monitor:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self._poll.register(self._wakeup, select.POLLIN)
         self._owns = processes.become_subreaper()
+        self._cpu_before = 0.0  # what it used before this unit, seconds
+
+    def begin(self, request, masks):
+        """Makes this the monitor of a new unit."""
+        self.request = request
+        self._unit = request["unit"]
+        self.masks = masks
+        self.folder = os.path.join(self._config["dir"], ".benchhub", "units", request["unit"])
+        self.context = Context(self._config, request["unit"], request.get("inputs"))
+        self.status = status.new(request["unit"], request["kind"], request.get("steps") or [])
+        self.release_at = None
+        self.stopping = False
+        self._free = False
+        self._next = None
+        self._awaited = set()
+        self._reaped = {}
+        deadline = request.get("deadline")
+        self.deadline = time.monotonic() + deadline if deadline else None
 
     # -- what the daemon sees -----------------------------------------------------------------------------------
 
     def report(self, **changes):
         """Writes the status file and tells the daemon."""
+        self._note(changes)
+        self._tell(wire.dumps(self.status).encode())
+
+    def _note(self, changes):
         self.status.update(changes)
-        self.status["ours_cpu"] = round(time.process_time(), 6)
+        self.status["ours_cpu"] = round(time.process_time() - self._cpu_before, 6)
         try:
             status.write(self.folder, self.status)
         except OSError as error:  # a full disk must not cost the unit: the daemon has the status all the same
             self._complain("its status file cannot be written: %s" % error)
-        data = wire.dumps(self.status).encode() + b"\n"
+
+    def _tell(self, line):
+        data = line + b"\n"
         try:
             while data:
                 data = data[os.write(self.reports, data) :]
@@ -75,7 +93,10 @@ class Monitor:
             changes["warning"] = _FULL % self.context.run_dir
             if changes.get("error"):
                 changes["error"] += " (no space is left on the node's disk)"
-        self.report(state=state, end=time.time(), **changes)
+        self._note(dict(changes, state=state, end=time.time()))
+        self._free = self._may_go_on() and self._owns and self._has_none()
+        # in one piece where that can be: the daemon is woken once
+        self._tell(wire.dumps(self.status).encode() + (b"\n" + FREE if self._free else b""))
 
     # -- events -------------------------------------------------------------------------------------------------
 
@@ -131,11 +152,17 @@ class Monitor:
             return
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            command = wire.loads(line)
-            if command.get("stop"):
-                self.stop(command["by"], command.get("reason"))
-            if command.get("release") is not None:
-                self.release_at = command["release"]
+            self._carry_out(wire.loads(line))
+
+    def _carry_out(self, command):
+        if command.get("begin") or command.get("dismiss"):
+            self._next = command
+        elif command["unit"] != self._unit:
+            return  # it was meant for the unit before: that one had just ended
+        if command.get("stop"):
+            self.stop(command["by"], command.get("reason"))
+        if command.get("release") is not None:
+            self.release_at = command["release"]
 
     def reap(self):
         """Takes in every child that has ended."""
@@ -214,11 +241,27 @@ class Monitor:
 
     def linger(self):
         """After a unit has ended: stays the parent of what its steps left in the background, until told to end it."""
-        try:
-            self.until(lambda: not _has_children())
+        if not self._free:
+            self.until(self._has_none)
             self.end_all(self.request.get("grace") or _GRACE)
-        finally:
-            os.close(self.reports)
+
+    def _has_none(self):
+        self.reap()
+        return not _has_children()
+
+    def _may_go_on(self):
+        return self.request["kind"] == "steps" and not self.stopping
+
+    def next(self):
+        """The next unit and its masks, once there is one; None when there will be none."""
+        if not self._may_go_on():
+            return None
+        self._unit = None
+        self._cpu_before = time.process_time()
+        if not self._free:
+            self._tell(FREE)
+        self.until(lambda: self._next is not None)
+        return self._next if self._next and "begin" in self._next else None
 
 
 def _has_children():
@@ -246,20 +289,30 @@ def runner(kind):
     return run
 
 
-def main(config, request, commands, reports, masks, run):
-    """Runs one unit to its end; never returns."""
+def main(config, commands, reports, request, masks, run):
+    """Runs one unit, and others that the daemon hands over, to their ends; never returns."""
     code = 70
+    handed = {"begin": request, "masks": masks}
     try:
-        monitor = Monitor(config, request, commands, reports, masks)
-        try:
-            run(monitor, Gate)
-            monitor.linger()
-            code = 0
-        finally:
-            if code:
-                monitor.end_all(0.5)
+        monitor = Monitor(config, commands, reports)
+        while handed is not None:
+            monitor.begin(handed["begin"], handed["masks"])
+            _run(monitor, run)
+            handed = monitor.next()
+        code = 0
     except Exception as error:  # noqa: BLE001 - told in the supervisor's log; the daemon marks the unit as failed
-        sys.stderr.write("monitor of %s: %r\n" % (request.get("unit"), error))
+        sys.stderr.write("monitor of %s: %r\n" % (handed["begin"].get("unit"), error))
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _run(monitor, run):
+    whole = False
+    try:
+        run(monitor, Gate)
+        monitor.linger()
+        whole = True
+    finally:
+        if not whole:
+            monitor.end_all(0.5)
