@@ -145,11 +145,13 @@ def run(ctx: click.Context, /, job: Path, **given: Any) -> None:
 
 def watch() -> Any:
     """The watch for this stderr: a live table on a terminal, plain lines elsewhere."""
-    from benchhub_ansible.cli.watch import LiveWatch, PlainWatch  # noqa: PLC0415 - rich takes 60 ms to import
-
     if not sys.stderr.isatty():
+        from benchhub_ansible.cli.watch import PlainWatch  # noqa: PLC0415
+
         return PlainWatch(sys.stderr)
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - rich takes 60 ms to import
+
+    from benchhub_ansible.cli.live import LiveWatch  # noqa: PLC0415
 
     return LiveWatch(Console(stderr=True, highlight=False))
 

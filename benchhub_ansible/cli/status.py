@@ -73,7 +73,7 @@ def status(run: str | None, runs_dir: Path | None, *, as_json: bool) -> None:
 def _show(run_id: str, run_state: str, board: Any, last: dict[str, Any]) -> None:
     from rich.console import Console  # noqa: PLC0415
 
-    from benchhub_ansible.cli.watch import board_table  # noqa: PLC0415
+    from benchhub_ansible.cli.live import board_table  # noqa: PLC0415
     from benchhub_ansible.shown import visible_lines  # noqa: PLC0415
 
     console = Console(highlight=False, no_color=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 120)

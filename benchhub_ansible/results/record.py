@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchhub_ansible.plan.model import Plan
 from benchhub_ansible.results import fields
-from benchhub_ansible.results.model import Clock
+
+if TYPE_CHECKING:
+    from benchhub_ansible.results.model import Clock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,8 @@ class RunRecord:
 
     def clocks(self) -> Mapping[str, Clock]:
         """The clock of each slot, as last measured."""
+        from benchhub_ansible.results.model import Clock  # noqa: PLC0415 - a run needs records long before results
+
         found: dict[str, Clock] = {}
         for _event, slot, told in self.slot_results():
             clock = fields.mapping(told.get("clock"))

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchhub_ansible.cli.live import LiveWatch
 from benchhub_ansible.cli.main import run_cli
-from benchhub_ansible.cli.watch import LiveWatch, PlainWatch
+from benchhub_ansible.cli.watch import PlainWatch
 from benchhub_ansible.errors import Diagnostic
 from benchhub_ansible.execution.folder import RunFolder
 from benchhub_ansible.execution.journal import Journal
