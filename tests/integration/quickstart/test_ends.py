@@ -33,7 +33,7 @@ MOMENTS: dict[str, Moment] = {
     "at-once": (is_event("run-begin"), 0.0),
     "acquired": (is_event("acquired"), 0.0),
     "launch": (is_event("launch"), 0.3),
-    "installing": (begins("install-postgresql"), 1.0),
+    "installing": (begins("install-postgresql"), 0.5),
     "starting-the-database": (begins("start-postgresql"), 0.05),
     "creating-the-schema": (begins("create-schema"), 0.05),
     "pinging": (begins("all-ping"), 0.0),
@@ -43,10 +43,17 @@ MOMENTS: dict[str, Moment] = {
 }
 
 
-def start(benchhub: Any, port: int, moment: Moment) -> Any:
+@pytest.fixture
+def start(benchhub: Any, free_port: int, quick_python: Path) -> Callable[[str], Any]:
+    """Starts the quickstart and returns at one of its moments."""
+    return lambda name: _start(benchhub, MOMENTS[name], {"port": free_port, "python": quick_python, "scale": 1})
+
+
+def _start(benchhub: Any, moment: Moment, variables: dict[str, Any]) -> Any:
     # A load that is to be interrupted must not come to its end while the request is on its way.
     seconds = 3 if moment is MOMENTS["tearing-down"] else 60
-    process = benchhub.start("run", JOB, "--var", f"port={port}", "--var", f"seconds={seconds}", "--var", "scale=1")
+    given = [part for key, value in {**variables, "seconds": seconds}.items() for part in ("--var", f"{key}={value}")]
+    process = benchhub.start("run", JOB, *given)
     reached, pause = moment
     benchhub.run_folder()
     benchhub.wait_for(reached)
@@ -56,8 +63,8 @@ def start(benchhub: Any, port: int, moment: Moment) -> Any:
 
 @pytest.mark.parametrize("name", MOMENTS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_asked_to_end(benchhub: Any, free_port: int, number: signal.Signals, name: str) -> None:
-    process = start(benchhub, free_port, MOMENTS[name])
+def test_asked_to_end(start: Any, benchhub: Any, free_port: int, number: signal.Signals, name: str) -> None:
+    process = start(name)
     os.killpg(process.pid, number)  # a terminal sends Ctrl-C to the whole foreground group
     output, _ = process.communicate(timeout=60)
     run = benchhub.run_folder()
@@ -75,8 +82,8 @@ def test_asked_to_end(benchhub: Any, free_port: int, number: signal.Signals, nam
 
 
 @pytest.mark.parametrize("name", MOMENTS)
-def test_killed_and_recovered(benchhub: Any, free_port: int, name: str) -> None:
-    process = start(benchhub, free_port, MOMENTS[name])
+def test_killed_and_recovered(start: Any, benchhub: Any, free_port: int, name: str) -> None:
+    process = start(name)
     os.kill(process.pid, signal.SIGKILL)  # the controller alone, as the kernel's OOM killer does
     process.wait()
     run = benchhub.run_folder()

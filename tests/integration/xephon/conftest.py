@@ -24,7 +24,7 @@ from benchhub_ansible.schedulers.docker.scheduler import DockerScheduler
 from benchhub_ansible.testing.engine import Engine
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "xephon-b-kairosdb"
-SETUP_LIMIT = 1200
+SETUP_LIMIT = 2400
 _REGISTRY = "benchhub-xephon-registry"
 _PATIENCE = 30.0
 #: What runs on a node at any time: its first programs, its engine, and how we come there.

