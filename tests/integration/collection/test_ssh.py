@@ -163,9 +163,10 @@ def test_the_same_run_can_be_finished_by_a_later_playbook(over_ssh: Any) -> None
     site.assert_nothing_left()
 
 
-def test_a_stage_outlives_the_connection_that_waits_for_it(over_ssh: Any) -> None:
+@pytest.mark.parametrize("join", [False, True], ids=["join waits", "start waits"])
+def test_a_stage_outlives_the_connection_that_waits_for_it(join: bool, over_ssh: Any) -> None:
     site = over_ssh()
-    plays = """
+    plays = f"""
 - name: Stage
   hosts: benchhub
   gather_facts: false
@@ -173,15 +174,16 @@ def test_a_stage_outlives_the_connection_that_waits_for_it(over_ssh: Any) -> Non
     - name: Steps
       benchhub.bench.start:
         unit: u
-        join: false
+        join: {str(join).lower()}
         steps:
           - name: until told
-            shell: until [ -e go ]; do sleep 0.05; done
+            shell: echo once >> begun; until [ -e go ]; do sleep 0.05; done
       run_once: true
     - name: Wait
       benchhub.bench.join:
-        units: {u: [benchhub]}
+        units: {{u: [benchhub]}}
       run_once: true
+      when: {not join}
 """
     with site.start(plays) as playing:
         limit = time.monotonic() + 60
@@ -192,6 +194,7 @@ def test_a_stage_outlives_the_connection_that_waits_for_it(over_ssh: Any) -> Non
             for process in [shell, *shell.children(recursive=True)]:
                 process.kill()
         for folder in site.nodes.glob("*/*/*/.benchhub"):
+            assert (folder.parent / "begun").read_text() == "once\n"
             (folder.parent / "go").touch()
         output, _nothing = playing.communicate(timeout=120)
     assert playing.returncode == 0, output

@@ -95,6 +95,24 @@ def test_a_unit_is_started_once(node: Node) -> None:
     assert "started before" in node("start", unit="work", kind="steps", steps=[STEP])["error"]
 
 
+def test_the_same_request_again_starts_nothing_and_is_answered(node: Node) -> None:
+    step = {"kind": "shell", "text": "echo once >> begun; until [ -e go ]; do sleep 0.05; done"}
+    request = {"unit": "work", "kind": "steps", "steps": [step], "id": "a1", "wait": {"units": ["work"], "bound": 20}}
+    waiting = [node.begin("start", **request) for _ in range(2)]
+    eventually((node.dir / "begun").exists)
+    waiting.append(node.begin("start", **request))
+    assert "started before" in node("start", **{**request, "id": "a2"})["error"]
+    (node.dir / "go").touch()
+    assert [node.answer(one)["state"] for one in waiting] == ["done"] * 3
+    assert (node.dir / "begun").read_text() == "once\n"
+
+
+def test_the_same_request_again_is_armed_too(node: Node) -> None:
+    request = {"unit": "work", "kind": "steps", "steps": [STEP], "id": "a1", "together": True}
+    assert [node("start", **request)["state"] for _ in range(2)] == ["armed"] * 2
+    assert node("wait", units=["work"], release=time.time(), bound=20)["state"] == "done"
+
+
 def test_a_huge_request(node: Node) -> None:
     content = "x" * 5_000_000
     assert node.steps({"kind": "shell", "text": "true", "name": content}, bound=20)["state"] == "ok"

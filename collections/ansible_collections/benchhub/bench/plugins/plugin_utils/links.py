@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import threading
 from functools import cached_property
@@ -25,8 +26,8 @@ _GONE = 98
 #: `read` of sh costs a system call a byte, `cat` a fork and an exec: a request shorter than this is read by sh itself.
 _SHORT = 2048
 
-#: Operations that change nothing on the node: they may be asked again when nobody knows whether they were.
-_ONLY_ASK = ("clock", "wait")
+#: Operations that may be asked again when nobody knows whether they were: a second time they do nothing more.
+_TWICE = ("clock", "wait", "start", "check", "stop")
 
 #: Runs the supervisor's client. Of a folder that is somebody else's (mode 0700) only that is to be seen.
 _CALL = (
@@ -117,6 +118,8 @@ class Link:
 
         ``alone``: by a session of its own, for a caller that may not stay until the reply is there.
         """
+        if request["op"] == "start":  # by this its supervisor knows the same request again
+            request = {**request, "id": os.urandom(8).hex()}
         data = json.dumps(request).encode() + b"\n"
         by_line = self.line is not None and not alone and len(data) < _SHORT
         answer = self._call_by_line(request["op"], data) if by_line else None
@@ -130,7 +133,7 @@ class Link:
         try:
             answer = self.line.call(data)
         except BrokenLineError as error:
-            if operation in _ONLY_ASK:
+            if operation in _TWICE:
                 return None
             # The node is lost, or its supervisor: a session of its own tells which. The request is not sent again, as
             # it may have been carried out.

@@ -45,6 +45,8 @@ def check_unit(request):
     _check_texts(request)
     if request.get("live") is not None and not isinstance(request["live"], dict):
         raise Refused("live is no check")
+    if not isinstance(request.get("id"), (str, type(None))):
+        raise Refused("the id of a start is a text")
     for key in ("deadline", "grace"):
         seconds(request, key, None)
 

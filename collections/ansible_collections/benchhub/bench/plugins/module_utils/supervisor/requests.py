@@ -142,18 +142,26 @@ class Requests:
     def _op_start(self, client, request):
         asking.check_unit(request)
         name = request["unit"]
-        if name in self._daemon.units:
-            raise Refused("the unit %r was started before" % name)
         wait = request.pop("wait", None)
         if wait is not None:
             asking.check_wait(wait)
-        jobfile.place(request, self._daemon.config)
-        self._daemon.start(request)
+        if not self._is_again(request):
+            jobfile.place(request, self._daemon.config)
+            self._daemon.start(request)
         if wait is not None:
             return self._op_wait(client, wait)
         if request.get("together"):
             return self._armed(client, name)
         return {"ok": True}
+
+    def _is_again(self, request):
+        """Whether this very request has been carried out: its caller lost the connection before the reply."""
+        unit = self._daemon.units.get(request["unit"])
+        if unit is None:
+            return False
+        if request.get("id") is None or request["id"] != unit.request.get("id"):
+            raise Refused("the unit %r was started before" % unit.name)
+        return True
 
     def _note_masks(self, request):
         values = request.pop("mask", None) or []
