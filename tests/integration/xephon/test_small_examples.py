@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from benchhub_ansible.testing.engine import Engine
+from tests.integration.xephon.conftest import SETUP_LIMIT
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(SETUP_LIMIT + 900)]
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
