@@ -14,7 +14,7 @@ from ansible_collections.benchhub.bench.plugins.module_utils.references import (
     expand,
 )
 from ansible_collections.benchhub.bench.plugins.plugin_utils.lines import Line
-from ansible_collections.benchhub.bench.plugins.plugin_utils.links import LinkMaker
+from ansible_collections.benchhub.bench.plugins.plugin_utils.links import TEMPLATES, LinkMaker
 from ansible_collections.benchhub.bench.plugins.plugin_utils.secrets import Secrets
 
 #: Group that holds every slot of the run, in order.
@@ -74,8 +74,9 @@ class Fleet:
 
     def value(self, slot, name, default=None):
         """One variable of one slot, templated as Ansible does with variables of an inventory."""
-        value = self.variables(slot).get(name, default)
-        return self.templar(slot).template(value) if value is not None else None
+        with TEMPLATES:
+            value = self.variables(slot).get(name, default)
+            return self.templar(slot).template(value) if value is not None else None
 
     def required(self, slot, name):
         """A variable that the inventory of a run always has, as text; UnknownReferenceError when it has not."""

@@ -19,6 +19,9 @@ from ansible.template import Templar
 from ansible_collections.benchhub.bench.plugins.plugin_utils.lines import BrokenLineError
 from ansible_collections.benchhub.bench.plugins.plugin_utils.shells import by_sh
 
+#: Ansible's templates, and so its connections' options, are for one thread at a time.
+TEMPLATES = threading.RLock()
+
 #: Exit codes of the call wrapper below; the supervisor's own client never uses them.
 _NEEDS_BECOME = 97
 _GONE = 98
@@ -229,8 +232,9 @@ class LinkMaker:
         def connect(*, become=False):
             if slot == self._own and not become:
                 return self._action._connection
-            variables = self._variables(slot)
-            return self._connection({**variables, "ansible_become": True} if become else variables)
+            with TEMPLATES:
+                variables = self._variables(slot)
+                return self._connection({**variables, "ansible_become": True} if become else variables)
 
         return Link(slot, self._run_dir, connect, line)
 

@@ -22,6 +22,7 @@ except ImportError:  # ansible-core < 2.19: every text may be a template
 from ansible_collections.benchhub.bench.plugins.plugin_utils.actions import one_of
 from ansible_collections.benchhub.bench.plugins.plugin_utils.arguments import STEP_KINDS
 from ansible_collections.benchhub.bench.plugins.plugin_utils.containers import Containers
+from ansible_collections.benchhub.bench.plugins.plugin_utils.links import TEMPLATES
 from ansible_collections.benchhub.bench.plugins.plugin_utils.outcome import RefusedError
 
 #: Files up to this size travel inside the request, bytes.
@@ -217,8 +218,9 @@ def render(templar, source):
     except (OSError, UnicodeDecodeError) as error:
         raise RefusedError(f"the template {source} cannot be read: {error}") from error
     try:
-        made = templar.copy_with_new_env(searchpath=[str(source.parent)])
-        return str(made.template(_trusted(text), escape_backslashes=False, **_LEGACY))
+        with TEMPLATES:
+            made = templar.copy_with_new_env(searchpath=[str(source.parent)])
+            return str(made.template(_trusted(text), escape_backslashes=False, **_LEGACY))
     except AnsibleError as error:
         raise RefusedError(f"the template {source} cannot be rendered: {error}") from error
 
