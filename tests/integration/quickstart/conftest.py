@@ -16,7 +16,7 @@ _PROGRAM = """\
 #!/bin/sh
 [ "$1 $2" = "-m venv" ] || exec python3 "$@"
 set -e
-{python} -m virtualenv --no-periodic-update --quiet --python /usr/bin/python3 "$3"
+{python} -m virtualenv --no-periodic-update --quiet "$3"
 cp -al {packages}/* "$3"/lib/python3*/site-packages/
 """
 

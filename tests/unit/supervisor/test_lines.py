@@ -26,13 +26,12 @@ class Ssh:
     """A connection whose ssh is a shell on this machine: the line's own ssh cannot be told from it."""
 
     host = "here"
+    shell = "/bin/sh"
+    greeting = "echo Welcome to here; "
 
     @staticmethod
     def get_option(name: str) -> str:
         return f"the option {name}"
-
-    shell = "/bin/sh"
-    greeting = "echo Welcome to here; "
 
     def _build_command(self, _executable: str, _kind: str, _host: str, command: str) -> list[str]:
         return [self.shell, "-c", f"{self.greeting}exec {command}"]

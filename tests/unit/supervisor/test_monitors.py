@@ -22,8 +22,8 @@ def monitors(node: Node) -> list[int]:
 
 
 def test_lists_one_after_the_other_share_a_monitor(node: Node) -> None:
-    parents = [sh(node, "echo $PPID", unit=f"unit-{number}")["state"] for number in range(3)]
-    assert parents == ["ok"] * 3
+    states = [sh(node, "echo $PPID", unit=f"unit-{number}")["state"] for number in range(3)]
+    assert states == ["ok"] * 3
     assert len({node.output(f"unit-{number}") for number in range(3)}) == 1
     assert node.output("unit-0").split() == [b"%d" % pid for pid in monitors(node)]
 

@@ -15,11 +15,7 @@ def by_sh(script, *arguments):
     What they could read differently goes as octal numbers, which printf's %b turns back: a fork more on the node.
     """
     if any(character in script for character in _DIFFER):
-        words = ["/bin/sh", "-c", 'eval "$(printf %b "$0")"', _encoded(script), *arguments]
+        words = ["/bin/sh", "-c", 'eval "$(printf %b "$0")"', script.translate(_ENCODED), *arguments]
     else:
         words = ["/bin/sh", "-c", script, "sh", *arguments]
     return shlex.join(words)
-
-
-def _encoded(script):
-    return script.translate(_ENCODED)

@@ -16,7 +16,6 @@ _LONGEST_SLEEP = 3600.0
 _FULL = "no space left on the disk of %s when it ended: what it wrote may be incomplete"
 _NO_SUPERVISOR = "the supervisor was killed"
 
-
 #: What a monitor says when nothing of its unit is left and it can take another one.
 FREE = b"free"
 
@@ -155,14 +154,15 @@ class Monitor:
             self._carry_out(wire.loads(line))
 
     def _carry_out(self, command):
-        if command.get("begin") or command.get("dismiss"):
+        if command.get("begin"):
             self._next = command
-        elif command["unit"] != self._unit:
-            return  # it was meant for the unit before: that one had just ended
-        if command.get("stop"):
-            self.stop(command["by"], command.get("reason"))
-        if command.get("release") is not None:
-            self.release_at = command["release"]
+        elif command.get("dismiss"):
+            self.stopping = True
+        elif command["unit"] == self._unit:  # else it was meant for the unit before: that one had just ended
+            if command.get("stop"):
+                self.stop(command["by"], command.get("reason"))
+            if command.get("release") is not None:
+                self.release_at = command["release"]
 
     def reap(self):
         """Takes in every child that has ended."""
@@ -261,7 +261,7 @@ class Monitor:
         if not self._free:
             self._tell(FREE)
         self.until(lambda: self._next is not None)
-        return self._next if self._next and "begin" in self._next else None
+        return self._next
 
 
 def _has_children():

@@ -17,7 +17,7 @@ class Unit:
         self.request = request
         self.name = request["unit"]
         self.kind = request["kind"]
-        self.watcher = None
+        self.process = None
         self.status = status.new(self.name, self.kind, request.get("steps") or [])
         self.daemon_cpu = time.process_time()
         self.gone = False  # it has ended, and with it everything that it started
@@ -30,11 +30,11 @@ class Unit:
     def tell(self, **command):
         """Sends its monitor a command; a unit that is gone needs none."""
         if not self.gone:
-            self.watcher.tell(dict(command, unit=self.name))
+            self.process.tell(dict(command, unit=self.name))
 
 
-class Watcher:
-    """A monitor's process: the pipes to and from it, and the unit that it watches, None while it is free."""
+class MonitorProcess:
+    """A monitor as the daemon sees it: pipes to and from it, and the unit that it watches, None while it is free."""
 
     def __init__(self, pid, commands, reports):
         self.pid = pid
@@ -57,7 +57,7 @@ class Monitors:
 
     def __init__(self, daemon):
         self._daemon = daemon
-        self._watchers = []
+        self._all = []
         self._free = []
 
     def start(self, request):
@@ -70,7 +70,7 @@ class Monitors:
 
     def descriptors(self):
         """The ends of pipes whose closing ends a monitor: nobody else may hold them."""
-        return [watcher.commands for watcher in self._watchers]
+        return [process.commands for process in self._all]
 
     def dismiss(self):
         """Ends the monitors that are free."""
@@ -83,12 +83,12 @@ class Monitors:
         if not self._free or unit.kind != "steps" or len(wire.dumps(request)) > _AT_ONCE:
             return False
         self._assign(unit, self._free.pop())
-        unit.watcher.tell(request)
+        unit.process.tell(request)
         return True
 
     @staticmethod
-    def _assign(unit, watcher):
-        unit.watcher, watcher.unit = watcher, unit
+    def _assign(unit, process):
+        unit.process, process.unit = process, unit
 
     def _fork(self, unit):
         run = monitor.runner(unit.kind)  # imported before the fork, once: a monitor shares what the daemon has loaded
@@ -106,33 +106,33 @@ class Monitors:
         os.close(command_r)
         os.close(report_w)
         os.set_blocking(report_r, False)
-        watcher = Watcher(pid, command_w, report_r)
-        self._watchers.append(watcher)
-        self._assign(unit, watcher)
-        self._daemon.watch(report_r, lambda: self._read(watcher))
-        self._daemon.on_exit(pid, lambda: self._ended(watcher))
+        process = MonitorProcess(pid, command_w, report_r)
+        self._all.append(process)
+        self._assign(unit, process)
+        self._daemon.watch(report_r, lambda: self._read(process))
+        self._daemon.on_exit(pid, lambda: self._ended(process))
 
     # -- what monitors tell -------------------------------------------------------------------------------------
 
-    def _read(self, watcher):
+    def _read(self, process):
         """Takes in what there is; whether there was anything."""
         try:
-            data = os.read(watcher.reports, 1 << 16)
+            data = os.read(process.reports, 1 << 16)
         except BlockingIOError:
             return False
         if not data:
-            self._daemon.unwatch(watcher.reports)
+            self._daemon.unwatch(process.reports)
             return False
-        *lines, watcher.buffer = (watcher.buffer + data).split(b"\n")
+        *lines, process.buffer = (process.buffer + data).split(b"\n")
         free = lines and lines[-1] == monitor.FREE
         if free:
             lines.pop()
         if lines:
-            self._take(watcher.unit, wire.loads(lines[-1]))
+            self._take(process.unit, wire.loads(lines[-1]))
         if free:
-            self._gone(watcher.unit)
-            watcher.unit = None
-            self._free.append(watcher)
+            self._gone(process.unit)
+            process.unit = None
+            self._free.append(process)
         return True
 
     def _take(self, unit, reported):
@@ -144,20 +144,21 @@ class Monitors:
         unit.gone = True
         self._daemon.requests.changed()
 
-    def _ended(self, watcher):
-        while self._read(watcher):
+    def _ended(self, process):
+        while self._read(process):
             pass
-        self._daemon.unwatch(watcher.reports)
-        self._watchers.remove(watcher)
-        os.close(watcher.reports)
-        os.close(watcher.commands)
-        if watcher.unit is None:
-            self._free = [other for other in self._free if other is not watcher]
+        self._daemon.unwatch(process.reports)
+        self._all.remove(process)
+        os.close(process.reports)
+        os.close(process.commands)
+        if process.unit is None:
+            if process in self._free:  # else it was dismissed
+                self._free.remove(process)
             return
-        if watcher.unit.status["state"] in status.ENDED:
-            self._gone(watcher.unit)
+        if process.unit.status["state"] in status.ENDED:
+            self._gone(process.unit)
         else:
-            self._orphaned(watcher.unit)
+            self._orphaned(process.unit)
 
     # -- a monitor that was killed ------------------------------------------------------------------------------
 
