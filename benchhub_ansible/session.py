@@ -33,6 +33,7 @@ from benchhub_ansible.plan.model import Plan
 from benchhub_ansible.plan.select import left_out, select
 from benchhub_ansible.results.record import Ending
 from benchhub_ansible.schedulers.base import Allocation, Loss, Request, Scheduler
+from benchhub_ansible.schedulers.inventory import InventoryScheduler
 from benchhub_ansible.schedulers.where import DEFAULT_WHERE, absolute_where, scheduler_for, usable_scheduler
 
 __all__ = ["RunOptions", "not_cleaned", "recover", "run"]
@@ -174,7 +175,10 @@ class Session:
         """Writes what is known before there are nodes: job, plan, playbooks; and asks whether there can be nodes."""
         try:
             self._compiled.write_job(loaded, job_path)
-            if getattr(scheduler, "immediate", False):
+            if isinstance(scheduler, InventoryScheduler):
+                self._road.begin(and_teardown=self._tears_down_at_once, reads=scheduler.path)
+                scheduler.read_by(self._road.read)
+            elif getattr(scheduler, "immediate", False):
                 self._road.begin(and_teardown=self._tears_down_at_once)
         except OSError as error:
             raise ResultError(f"{self.folder.path} cannot be written: {error.strerror}") from error

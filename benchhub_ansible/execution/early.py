@@ -1,7 +1,8 @@
 """Ansible on its way before there are nodes: it takes half a second to load itself, and needs none of them for that.
 
 What is started early reads its first inventory, ``gate.yml``, and waits there until the nodes are known: it knows no
-node before their allocation is in the journal.
+node before their allocation is in the journal. Where nodes are hosts of the user's inventory, it reads that one first
+and tells what it holds: no other Ansible has to be started for it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ import fcntl
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchhub_ansible.execution.runner import Launched
 
 Cancelled = Callable[[], bool]
+
+#: How often it is looked for what Ansible tells, in seconds.
+_POLL = 0.01
 
 
 class Gate:
@@ -24,14 +30,17 @@ class Gate:
     A controller that dies gives up its lock as well; the plugin sees then that there is no inventory, and ends.
     """
 
-    def __init__(self, source: Path, *, until: Path) -> None:
+    def __init__(self, source: Path, *, until: Path, reads: Path | None = None) -> None:
         self.source = source
+        self.told = source.with_name("told.json")
         source.parent.mkdir(parents=True, exist_ok=True)
-        source.write_text(
+        text = (
             "---\n# Ansible was started while the nodes were acquired. It waits here until it may know them.\n"
-            f"plugin: benchhub.bench.gate\nuntil: {json.dumps(str(until))}\n",
-            encoding="utf-8",
+            f"plugin: benchhub.bench.gate\nuntil: {json.dumps(str(until))}\n"
         )
+        if reads is not None:
+            text += f"reads: {json.dumps(str(reads))}\ntold: {json.dumps(str(self.told))}\n"
+        source.write_text(text, encoding="utf-8")
         self._descriptor: int | None = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
@@ -63,6 +72,22 @@ class EarlyLaunch:
     def _shall_end(self) -> bool:
         """Asked by the launch's thread; until the gate is open only the other thread looks for what the user wants."""
         return self._dropped or (self._cancelled is not None and self._cancelled())
+
+    def told(self, cancelled: Cancelled, limit: float) -> dict[str, Any] | None:
+        """What Ansible has read in front of the gate; None when it has ended, or the wait was cancelled.
+
+        TimeoutError when it takes longer than ``limit`` seconds.
+        """
+        path, deadline = self._gate.told, time.monotonic() + limit
+        while not path.exists():
+            if not self._thread.is_alive() or cancelled():
+                return None
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            time.sleep(_POLL)
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        path.unlink()
+        return told
 
     def finish(self, cancelled: Cancelled) -> Launched:
         """Opens the gate and waits for the end of the launch, which ``cancelled`` may bring about."""

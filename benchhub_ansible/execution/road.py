@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchhub_ansible.errors import ExitCode
 from benchhub_ansible.execution import sweep
@@ -91,13 +92,27 @@ class Road:
         self._temporary: list[Path] = []  # artifacts for which the run folder had no room
         self.facts = Facts()
 
-    def begin(self, *, and_teardown: bool) -> None:
-        """Starts Ansible before there are nodes. It waits until ``stages`` is called; ``close`` ends it as well."""
+    def begin(self, *, and_teardown: bool, reads: Path | None = None) -> None:
+        """Starts Ansible before there are nodes. It waits until ``stages`` is called; ``close`` ends it as well.
+
+        Before it waits it reads an inventory of the user, if one is given.
+        """
         playbook, ident = _first(and_teardown=and_teardown)
-        gate = Gate(self._folder.artifacts / ident / "gate.yml", until=self._folder.inventory)
+        gate = Gate(self._folder.artifacts / ident / "gate.yml", until=self._folder.inventory, reads=reads)
         translator = self._translator()
         what = self._what(playbook, ident, [gate.source, self._folder.inventory])
         self._early = EarlyLaunch(gate, lambda cancelled: self._run(what, translator, cancelled)), translator
+
+    def read(self, limit: float) -> dict[str, Any] | None:
+        """What the inventory holds that ``begin`` was given; None when Ansible ended instead of telling.
+
+        TimeoutError after ``limit`` seconds; KeyboardInterrupt when the user wants the end meanwhile.
+        """
+        assert self._early is not None  # noqa: S101 - it has begun
+        told = self._early[0].told(lambda: self._control.wants_end, limit)
+        if told is None and self._control.wants_end:
+            raise KeyboardInterrupt
+        return told
 
     def stages(self, *, and_teardown: bool) -> None:
         """Prepares the nodes and runs the stages, each within its limit; with their teardown where nothing is kept.

@@ -1,6 +1,7 @@
 """The scheduler ``inventory:PATH``: any Ansible inventory; its groups are node types.
 
-The inventory is read by ``ansible-inventory``, so dynamic inventories and vault work. Only names of hosts and groups,
+The inventory is read by Ansible, so dynamic inventories and vault work: by ``ansible-inventory``, unless somebody who
+has started Ansible anyway offers what that one has read. Only names of hosts and groups,
 and addresses, are kept: every other variable stays where it is and is read again by the run (inventory plugin
 ``benchhub.bench.slots``), so no value of the user's inventory is written to a run folder.
 """
@@ -11,8 +12,7 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +34,10 @@ from benchhub_ansible.values import parse_size
 #: A dynamic inventory that asks a cloud may take long, but not for ever.
 _READ_TIMEOUT = 120.0
 _LAST_LINES = 8
+#: Gives what Ansible has read, as ``ansible-inventory --list`` prints it, within so many seconds, else TimeoutError.
+#: None or no hosts: ansible-inventory should be asked what is wrong.
+Reader = Callable[[float], Mapping[str, Any] | None]
+
 #: Options of ansible-playbook, each with a value, that ansible-inventory has too and that matter to it.
 _TAKEN_OPTIONS = frozenset(
     {"-e", "--extra-vars", "--playbook-dir", "--vault-id", "--vault-pass-file", "--vault-password-file"}
@@ -70,10 +74,10 @@ class InventoryScheduler(Lender):
     immediate = True
 
     def __init__(self, path: Path, *, arguments: Sequence[str] = ()) -> None:
-        self._path = path
+        self.path = path
         self.arguments = tuple(arguments)  # e.g. --vault-password-file FILE
-        self._read: dict[str, Any] | SchedulerError | None = None
-        self._reader: threading.Thread | None = None
+        self._read: Mapping[str, Any] | None = None
+        self._reader: Reader = lambda _limit: None
 
     @classmethod
     def from_where(cls, text: str) -> Self:
@@ -90,17 +94,9 @@ class InventoryScheduler(Lender):
         """Why it cannot work here: ansible-inventory is missing."""
         return None if _ansible_inventory() else "ansible-inventory is not installed; mend: pip install ansible-core"
 
-    def warm_up(self) -> None:
-        """Begins to read the inventory: Ansible takes half a second only to start."""
-        if self._reader is None:
-            self._reader = threading.Thread(target=self._keep, daemon=True)
-            self._reader.start()
-
-    def _keep(self) -> None:
-        try:
-            self._read = self._list()
-        except SchedulerError as error:
-            self._read = error
+    def read_by(self, reader: Reader) -> None:
+        """Lets somebody else read the inventory, who was started for another purpose too."""
+        self._reader = reader
 
     def check(self, request: Request) -> None:
         """Returns when every type has hosts enough; raises naming the group and both counts."""
@@ -121,7 +117,7 @@ class InventoryScheduler(Lender):
             address = str(variables.get(host, {}).get("ansible_host", host))
             nodes.append(AllocatedNode(slot=slot.name, host=host, address=address))
         return Allocation(
-            id=f"inventory-{run_id}", scheduler=self.name, nodes=tuple(nodes), inventory_source=str(self._path)
+            id=f"inventory-{run_id}", scheduler=self.name, nodes=tuple(nodes), inventory_source=str(self.path)
         )
 
     def nodes(self) -> tuple[NodeState, ...]:
@@ -161,7 +157,7 @@ class InventoryScheduler(Lender):
         counts = [f"{sum(request.slots[n].type == group for n in short.slots)} of group {group!r}" for group in groups]
         plural = "host is" if len(short.machines) == 1 else "hosts are"
         return (
-            f"{self._path}: the job needs {len(short.slots)} hosts, {' and '.join(counts)}, and only"
+            f"{self.path}: the job needs {len(short.slots)} hosts, {' and '.join(counts)}, and only"
             f" {len(short.machines)} {plural} in these groups: {', '.join(short.machines[:5])}"
         )
 
@@ -169,9 +165,9 @@ class InventoryScheduler(Lender):
         wanted = sum(slot.type == group for slot in request.slots)
         plural = "host" if wanted == 1 else "hosts"
         if group not in self._groups():
-            return f"{self._path}: the job needs {wanted} {plural} of group {group!r}, and there is no such group"
+            return f"{self.path}: the job needs {wanted} {plural} of group {group!r}, and there is no such group"
         hosts = self._hosts(group)
-        message = f"{self._path}: the job needs {wanted} {plural} of group {group!r}, which has {len(hosts)}"
+        message = f"{self.path}: the job needs {wanted} {plural} of group {group!r}, which has {len(hosts)}"
         unfit = [h for h in hosts if not all(self._fits(h, n) for n in request.nodes if n.type == group)]
         if unfit:
             message += f"; too small or without the features asked for: {', '.join(unfit[:5])}"
@@ -216,40 +212,45 @@ class InventoryScheduler(Lender):
             pending.extend(entry.get("children", ()))
         return tuple(found)
 
-    def _data(self) -> dict[str, Any]:
-        self.warm_up()
-        if self._reader is not None:
-            self._reader.join()
-        if isinstance(self._read, SchedulerError):
-            raise self._read
-        return self._read or {}
+    def _data(self) -> Mapping[str, Any]:
+        if self._read is None:
+            try:
+                told = self._reader(_READ_TIMEOUT)
+            except TimeoutError:
+                raise self._too_slow() from None
+            self._read = told if told and _has_hosts(told) else self._list()
+        return self._read
+
+    def _too_slow(self) -> SchedulerError:
+        return SchedulerError(f"{self.path}: reading it took longer than {_READ_TIMEOUT:.0f} s")
 
     def _list(self) -> dict[str, Any]:
         """What ``ansible-inventory --list`` says; its own words when it fails."""
         program = _ansible_inventory()
         if program is None:
             raise SchedulerError("ansible-inventory is not installed", hint="pip install ansible-core")
-        command = [program, "-i", str(self._path), "--list", *inventory_arguments(self.arguments)]
+        command = [program, "-i", str(self.path), "--list", *inventory_arguments(self.arguments)]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, check=False, timeout=_READ_TIMEOUT, stdin=subprocess.DEVNULL
             )
         except subprocess.TimeoutExpired:
-            raise SchedulerError(f"{self._path}: reading it took longer than {_READ_TIMEOUT:.0f} s") from None
+            raise self._too_slow() from None
         words = "\n".join(done.stderr.strip().splitlines()[-_LAST_LINES:])
         if done.returncode != 0:
             raise SchedulerError(
-                f"{self._path}: ansible-inventory cannot read it:\n{words}",
-                hint=f"try it by hand: ansible-inventory -i {self._path} --list",
+                f"{self.path}: ansible-inventory cannot read it:\n{words}",
+                hint=f"try it by hand: ansible-inventory -i {self.path} --list",
             )
         try:
             data = json.loads(done.stdout)
         except ValueError:
-            raise SchedulerError(f"{self._path}: ansible-inventory printed no JSON:\n{words}") from None
-        if not isinstance(data, dict) or (not data.get("_meta", {}).get("hostvars") and not self._any_host(data)):
-            raise SchedulerError(f"{self._path}: the inventory has no hosts" + (f":\n{words}" if words else ""))
+            raise SchedulerError(f"{self.path}: ansible-inventory printed no JSON:\n{words}") from None
+        if not isinstance(data, dict) or not _has_hosts(data):
+            raise SchedulerError(f"{self.path}: the inventory has no hosts" + (f":\n{words}" if words else ""))
         return data
 
-    @staticmethod
-    def _any_host(data: Mapping[str, Any]) -> bool:
-        return any(isinstance(entry, dict) and entry.get("hosts") for entry in data.values())
+
+def _has_hosts(data: Mapping[str, Any]) -> bool:
+    told = data.get("_meta", {}).get("hostvars")
+    return bool(told) or any(isinstance(entry, dict) and entry.get("hosts") for entry in data.values())

@@ -1,14 +1,20 @@
-"""An Ansible that is started early waits at its gate, and ends when nobody will open it any more."""
+"""An Ansible that is started early waits at its gate, and ends when nobody will open it any more.
+
+Where it is given an inventory of the user, it tells first what that one holds.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,3 +140,62 @@ def test_ansible_reads_the_inventory_that_is_there_when_the_gate_opens(
     assert ansible.returncode == 0, output
     assert "hosts (1):\n      db" in output
     assert "WARNING" not in output
+
+
+@contextlib.contextmanager
+def _told(tmp_path: Path, environment: dict[str, str], reads: Path, *options: str) -> Iterator[dict[str, Any] | None]:
+    """What a real Ansible tells of an inventory while it waits at its gate."""
+    gate = Gate(tmp_path / "artifacts" / "run" / "gate.yml", until=tmp_path / "hosts.yml", reads=reads)
+
+    def start(cancelled: Callable[[], bool]) -> Launched:
+        command = [*_playbook(tmp_path, gate.source), *options]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as ansible:
+            while ansible.poll() is None and not cancelled():
+                time.sleep(0.01)
+            ansible.kill()
+        return _DONE
+
+    early = EarlyLaunch(gate, start)
+    try:
+        yield early.told(lambda: False, 120)
+    finally:
+        early.drop()
+    assert list(gate.source.parent.iterdir()) == [gate.source], "something of the inventory is left in the run folder"
+
+
+def test_what_an_inventory_holds_is_told_but_for_what_may_be_secret(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    lab = tmp_path / "lab"
+    (lab / "group_vars").mkdir(parents=True)
+    (lab / "hosts.ini").write_text("[rack1]\nh2 ansible_host=192.0.2.2\nh1\n[loader:children]\nrack1\n")
+    (lab / "group_vars" / "rack1.yml").write_text("{cpus: 4, features: [ssd], ansible_password: hunter2}\n")
+    with _told(tmp_path, environment, lab) as told:
+        assert told is not None
+        assert told["rack1"] == {"hosts": ["h2", "h1"], "children": []}
+        assert told["loader"] == {"hosts": [], "children": ["rack1"]}
+        assert told["_meta"]["hostvars"] == {
+            "h1": {"cpus": 4, "features": ["ssd"]},
+            "h2": {"ansible_host": "192.0.2.2", "cpus": 4, "features": ["ssd"]},
+        }
+
+
+def test_of_an_inventory_that_cannot_be_read_no_host_is_told(tmp_path: Path, environment: dict[str, str]) -> None:
+    broken = tmp_path / "lab.yml"
+    broken.write_text("database: {hosts: [\n")
+    with _told(tmp_path, {**environment, "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1"}, broken) as told:
+        assert told is not None
+        assert not told.get("_meta", {}).get("hostvars")
+
+
+def test_nothing_is_told_by_an_ansible_that_ends(tmp_path: Path, environment: dict[str, str]) -> None:
+    with _told(tmp_path, environment, tmp_path / "lab.yml", "--no-such-option") as told:
+        assert told is None
+
+
+def test_who_waits_for_what_is_told_can_be_cancelled_and_has_a_limit(gate: Gate) -> None:
+    early = EarlyLaunch(gate, _until_cancelled)
+    assert early.told(lambda: True, 120) is None
+    with pytest.raises(TimeoutError):
+        early.told(lambda: False, 0.05)
+    early.drop()

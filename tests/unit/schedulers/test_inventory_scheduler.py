@@ -119,6 +119,34 @@ def test_a_vaulted_inventory_needs_the_users_arguments(tmp_path: Path) -> None:
     assert SchedulerContract.acquire(scheduler, _one()).nodes[0].host == "v1"
 
 
+def test_what_another_ansible_has_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(InventoryScheduler, "_list", lambda _self: pytest.fail("ansible-inventory was started"))
+    scheduler = _scheduler(tmp_path, "[database]\nh1\n", "hosts.ini")
+    told = {"_meta": {"hostvars": {"h7": {"ansible_host": "192.0.2.7"}}}, "database": {"hosts": ["h7"]}}
+    scheduler.read_by(lambda _limit: told)
+    (node,) = SchedulerContract.acquire(scheduler, _one()).nodes
+    assert (node.host, node.address) == ("h7", "192.0.2.7")
+
+
+@pytest.mark.parametrize("told", [None, {}, {"_meta": {"hostvars": {}}, "all": {"hosts": [], "children": []}}])
+def test_where_another_ansible_tells_no_host_ansible_inventory_is_asked(
+    tmp_path: Path, told: dict[str, object] | None
+) -> None:
+    scheduler = _scheduler(tmp_path, "[database]\nh1\n", "hosts.ini")
+    scheduler.read_by(lambda _limit: told)
+    assert [node.name for node in scheduler.nodes()] == ["h1"]
+
+
+def test_another_ansible_that_takes_too_long_is_told(tmp_path: Path) -> None:
+    def never(_limit: float) -> None:
+        raise TimeoutError
+
+    scheduler = _scheduler(tmp_path, "[database]\nh1\n", "hosts.ini")
+    scheduler.read_by(never)
+    with pytest.raises(SchedulerError, match="longer than 120 s"):
+        scheduler.check(_one())
+
+
 def test_where_names_a_scheduler() -> None:
     assert isinstance(scheduler_for("local"), LocalScheduler)
     with pytest.raises(UsageError) as caught:

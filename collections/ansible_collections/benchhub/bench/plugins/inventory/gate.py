@@ -11,6 +11,7 @@ description:
   - Adds no host. It waits until nobody holds a lock (flock) on its own file any more.
   - C(benchhub run) starts Ansible while it acquires nodes, and holds that lock until the inventory that follows on the
     command line is written. When the lock is gone and there is no inventory, Ansible ends with exit code 1.
+  - Before it waits it can read an inventory, and tell C(benchhub run) which hosts that one has.
 options:
   plugin:
     description: Must be V(benchhub.bench.gate).
@@ -21,24 +22,41 @@ options:
     description: Absolute path of the inventory that has to be there when the wait is over.
     type: str
     required: true
+  reads:
+    description: Absolute path of an inventory to read before the wait; anything C(ansible-inventory -i) accepts.
+    type: str
+  told:
+    description: >-
+      Absolute path of a file to write its hosts and groups to, as C(ansible-inventory --list) prints them. Of the
+      variables of hosts it gets those that say whether a host fits a slot, and C(ansible_host); it is empty when the
+      inventory cannot be read.
+    type: str
 """
 
 EXAMPLES = r"""
 plugin: benchhub.bench.gate
 until: /home/me/runs/20261123-193012-kairosdb-7f3a/inventory/hosts.yml
+reads: /home/me/lab/hosts.ini
+told: /home/me/runs/20261123-193012-kairosdb-7f3a/artifacts/run/told.json
 """
 
 import contextlib
 import fcntl
 import gc
+import json
+import os
 import sys
 from pathlib import Path
 
+from ansible.errors import AnsibleError
 from ansible.plugins import loader as plugin_loader
 from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible_collections.benchhub.bench.plugins.inventory import slots
 
 #: What every run of the default profile uses: the actions of this collection.
 _ACTIONS = ("prepare", "start", "join", "service", "wait_for", "stop", "finish")
+#: What C(benchhub run) asks of hosts. Nothing else of the inventory is told: there may be secrets in it.
+_TOLD = ("ansible_host", "cpus", "features", "memory")
 
 
 class InventoryModule(BaseInventoryPlugin):
@@ -54,6 +72,8 @@ class InventoryModule(BaseInventoryPlugin):
         """Returns when the gate is open."""
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
+        if self.get_option("reads"):
+            _tell(self.get_option("reads"), loader, self.get_option("told"))
         _load_ahead()
         with open(path, encoding="utf-8") as gate:
             fcntl.flock(gate, fcntl.LOCK_SH)
@@ -62,6 +82,31 @@ class InventoryModule(BaseInventoryPlugin):
         # What is loaded by now stays until the end. Looking through it again and again, in every worker and at the end
         # of this process, would cost more than anything else that a small play does.
         gc.freeze()
+
+
+def _tell(source, loader, path):
+    """Writes what an inventory has to a file that is there only when it is whole."""
+    try:
+        told = _list(slots.read(source, loader), loader, source)
+    except AnsibleError:
+        told = {}  # the controller asks ansible-inventory then, which says what is wrong
+    part = f"{path}.part"
+    with open(part, "w", encoding="utf-8") as file:
+        json.dump(told, file)
+    os.replace(part, path)
+
+
+def _list(found, loader, source):
+    hostvars = {}
+    for name, host in found.hosts.items():
+        variables = slots.variables_of(host, loader, source)
+        # plain values only: what is vaulted stays so
+        hostvars[name] = {k: variables[k] for k in _TOLD if isinstance(variables.get(k), (str, int, list))}
+    groups = {
+        name: {"hosts": [h.name for h in group.hosts], "children": [g.name for g in group.child_groups]}
+        for name, group in found.groups.items()
+    }
+    return {"_meta": {"hostvars": hostvars}, **groups}
 
 
 def _load_ahead():

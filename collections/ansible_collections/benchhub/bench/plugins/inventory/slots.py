@@ -55,6 +55,7 @@ from ansible.vars.plugins import get_vars_from_inventory_sources
 #: Said of a slot by its own inventory; the source's answer would be another host's.
 _MAGIC = {"inventory_hostname", "inventory_hostname_short", "inventory_file", "inventory_dir", "group_names", "groups"}
 _SLOT_KEYS = {"host", "type", "node", "index"}
+_READ = {}
 
 
 class InventoryModule(BaseInventoryPlugin):
@@ -71,7 +72,7 @@ class InventoryModule(BaseInventoryPlugin):
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
         source = self.get_option("source")
-        hosts = InventoryManager(loader=loader, sources=[source])
+        hosts = read(source, loader)
         inventory.add_group("benchhub")
         for name, value in self.get_option("vars").items():
             inventory.set_variable("benchhub", name, value)
@@ -80,7 +81,7 @@ class InventoryModule(BaseInventoryPlugin):
             host = hosts.get_host(played["host"])
             if host is None:
                 raise AnsibleParserError(f"slot {slot}: there is no host {played['host']} in {source}")
-            self._add(slot, played, _variables(host, loader, source))
+            self._add(slot, played, variables_of(host, loader, source))
         inventory.add_group("benchhub_failed")
 
     @staticmethod
@@ -115,22 +116,21 @@ class InventoryModule(BaseInventoryPlugin):
                 inventory.add_host(slot, group=_group_name(group))
 
 
-def _variables(host, loader, source):
+def read(source, loader):
+    """The inventory at a path. A process reads it once: asked again, a dynamic one might give other hosts."""
+    if source not in _READ:
+        _READ[source] = InventoryManager(loader=loader, sources=[source])
+    return _READ[source]
+
+
+def variables_of(host, loader, source):
     """What Ansible would know of the host before a play: group variables, then its own, vars plugins included."""
     groups = host.get_groups()
     found = get_group_vars(groups)
     found = combine_vars(found, get_vars_from_inventory_sources(loader, [source], groups, "all"))
     found = combine_vars(found, host.get_vars())
     found = combine_vars(found, get_vars_from_inventory_sources(loader, [source], [host], "all"))
-    magic = {
-        "inventory_hostname",
-        "inventory_hostname_short",
-        "inventory_file",
-        "inventory_dir",
-        "group_names",
-        "groups",
-    }
-    return {name: value for name, value in found.items() if name not in magic}
+    return {name: value for name, value in found.items() if name not in _MAGIC}
 
 
 def _group_name(name):
