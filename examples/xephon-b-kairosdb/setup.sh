@@ -123,7 +123,7 @@ build_k6() {
   local go; go=$(find_go) || return
   mkdir -p "$cache/context/k6"
   GOFLAGS=-modcacherw GOBIN="$cache/bin" GOPATH="$cache/go" GOCACHE="$cache/go-build" GOTOOLCHAIN=local CGO_ENABLED=0 \
-    "$go" install -trimpath -ldflags='-s -w' "go.k6.io/k6@$k6_version"
+    "$go" install -trimpath -ldflags='-s -w' -gcflags=all=-dwarf=false "go.k6.io/k6@$k6_version"
   rm -rf "$cache/go" "$cache/go-build"   # a gigabyte that nobody needs again
   mv "$cache/bin/k6" "$cache/context/k6/k6.part"
   mv "$cache/context/k6/k6.part" "$cache/context/k6/k6"
