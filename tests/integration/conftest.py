@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from benchhub_ansible.testing import engine as engines
+from tests.integration import quick_python as quick
 
 
 @dataclass
@@ -63,24 +64,25 @@ class Benchhub:
         raise AssertionError(f"no run folder within {limit} s")
 
     def journal(self) -> list[dict[str, Any]]:
-        lines = (self.run_folder() / "journal.jsonl").read_text().splitlines()
-        events = []
-        for line in lines:
-            try:
-                events.append(json.loads(line))
-            except json.JSONDecodeError:  # the line that is being written
-                break
-        return events
+        lines = (self.run_folder() / "journal.jsonl").read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]  # one may be being written
 
     def wait_for(self, reached: Callable[[dict[str, Any]], bool], limit: float = 120) -> dict[str, Any]:
         """The first journal event for which ``reached`` is true."""
         deadline = time.monotonic() + limit
-        while time.monotonic() < deadline:
-            for event in self.journal():
-                if reached(event):
-                    return event
-            time.sleep(0.02)
-        raise AssertionError(f"not reached within {limit} s; last: {self.journal()[-1:]}")
+        seen: list[dict[str, Any]] = []
+        with (self.run_folder() / "journal.jsonl").open() as journal:
+            line = ""
+            while time.monotonic() < deadline:
+                line += journal.readline()
+                if not line.endswith("\n"):
+                    time.sleep(0.02)
+                    continue
+                seen.append(json.loads(line))
+                line = ""
+                if reached(seen[-1]):
+                    return seen[-1]
+        raise AssertionError(f"not reached within {limit} s; last: {seen[-1:]}")
 
     def result(self) -> dict[str, Any]:
         data: dict[str, Any] = json.loads((self.run_folder() / "result.json").read_text())
@@ -138,3 +140,9 @@ def engine(request: pytest.FixtureRequest) -> engines.Engine:
     """Each engine in turn."""
     made: engines.Engine = request.getfixturevalue(f"{request.param}_engine")
     return made
+
+
+@pytest.fixture(scope="session")
+def quick_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A python for the quickstart that installs PostgreSQL in no time."""
+    return quick.quick_python(tmp_path_factory.mktemp("quick-python"))

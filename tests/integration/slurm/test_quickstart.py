@@ -39,8 +39,10 @@ def test_unchanged(on_slurm: OnSlurm, free_port: int, where: str) -> None:
     assert [node["facts"]["host"] for node in result["nodes"]] == ["node1", "node2", "node3"]
 
 
-def test_inside_salloc_it_uses_that_allocation_and_leaves_it(on_slurm: OnSlurm, free_port: int) -> None:
-    options = f"--on slurm:connect=srun --var port={free_port} --var seconds=2"
+def test_inside_salloc_it_uses_that_allocation_and_leaves_it(
+    on_slurm: OnSlurm, free_port: int, quick_python: Path
+) -> None:
+    options = f"--on slurm:connect=srun --var port={free_port} --var seconds=2 --var 'python={quick_python}'"
     run = f"'{sys.executable}' -m benchhub_ansible.cli.main run '{JOB}' {options}"
     after = "code=$?; squeue --noheader --jobs=$SLURM_JOB_ID --format='still %T'; squeue --noheader --steps; exit $code"
     done = on_slurm.program("salloc", "--nodes=3", "--exclusive", "sh", "-c", f"{run}; {after}")

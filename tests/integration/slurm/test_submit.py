@@ -36,8 +36,9 @@ def wait_until_ended(on_slurm: OnSlurm) -> dict[str, Any]:
     return event
 
 
-def test_the_quickstart(on_slurm: OnSlurm, free_port: int) -> None:
-    ticket = submit(on_slurm, JOB, "--var", f"port={free_port}", "--var", "seconds=2")
+def test_the_quickstart(on_slurm: OnSlurm, free_port: int, quick_python: Path) -> None:
+    variables = (f"port={free_port}", "seconds=2", f"python={quick_python}")
+    ticket = submit(on_slurm, JOB, *(part for variable in variables for part in ("--var", variable)))
     log = on_slurm.benchhub.run_folder() / "controller.log"
     assert wait_until_ended(on_slurm)["status"] == "success", log.read_text()
     on_slurm.gone(free_port)
