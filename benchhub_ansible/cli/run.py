@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import click
 
 from benchhub_ansible.cli.options import Command, json_option, runs_dir_of, runs_dir_option, settings_for
 from benchhub_ansible.cli.streams import output_lost
+from benchhub_ansible.errors import UsageError
 from benchhub_ansible.settings import with_absolute_paths
 from benchhub_ansible.values import format_duration, parse_duration
 
@@ -97,12 +98,36 @@ _JOB_OPTIONS = (
 )
 
 
+#: Options of ansible-playbook for which it would ask somebody at a terminal.
+_ASKING = frozenset(
+    {"-k", "--ask-pass", "-K", "--ask-become-pass", "-J", "--ask-vault-password", "--ask-vault-pass", "--step"}
+)
+
+
+def refuse_questions(arguments: Sequence[str]) -> None:
+    """Raises UsageError where ansible-playbook would ask something with these arguments: nobody could answer."""
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        vault = argument if before == "--vault-id" else argument.removeprefix("--vault-id=")
+        if (
+            argument in _ASKING
+            or vault.endswith("@prompt")
+            or (vault == "prompt" and "--vault-id" in before + argument)
+        ):
+            raise UsageError(
+                f"--ansible-arg {argument}: Ansible would wait for an answer, and nobody is asked in a run",
+                hint="keep the password in a file: --ansible-arg=--vault-password-file --ansible-arg=FILE"
+                " (likewise --connection-password-file, --become-password-file)",
+            )
+
+
 def run_options(job: Path, given: Mapping[str, Any]) -> RunOptions:
     """What a run is given: the command line, else the settings, else the defaults."""
     from benchhub_ansible.execution.options import KEEP_FOR, NODE_DIR, RunOptions  # noqa: PLC0415
     from benchhub_ansible.schedulers.where import DEFAULT_WHERE  # noqa: PLC0415
 
     settings = settings_for(job)
+    ansible_args = (*(settings.ansible_args or ()), *with_absolute_paths(given["ansible_args"], Path.cwd()))
+    refuse_questions(ansible_args)
     return RunOptions(
         runs_dir=runs_dir_of(given["runs_dir"], settings),
         where=given["where"] or settings.on or DEFAULT_WHERE,
@@ -114,7 +139,7 @@ def run_options(job: Path, given: Mapping[str, Any]) -> RunOptions:
         keep_on_failure=given["keep_on_failure"],
         keep_for=given["keep_for"] or settings.keep_for or KEEP_FOR,
         node_dir=given["node_dir"] or settings.node_dir or NODE_DIR,
-        ansible_args=(*(settings.ansible_args or ()), *with_absolute_paths(given["ansible_args"], Path.cwd())),
+        ansible_args=ansible_args,
         pass_env=settings.pass_env or (),
     )
 
@@ -130,7 +155,7 @@ def run(ctx: click.Context, /, job: Path, **given: Any) -> None:
     from benchhub_ansible.schedulers.where import usable_scheduler  # noqa: PLC0415
 
     options = run_options(job, given)
-    scheduler = usable_scheduler(options.where, options.ansible_args)  # reads an inventory while the rest is imported
+    scheduler = usable_scheduler(options.where, options.ansible_args)  # warms up while the rest is imported
 
     from benchhub_ansible import session  # noqa: PLC0415
     from benchhub_ansible.execution.runs import lost_runs  # noqa: PLC0415

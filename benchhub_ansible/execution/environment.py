@@ -39,6 +39,8 @@ def ansible_environment(
     kept = {name: environ[name] for name in names if name in environ}
     kept.update({name: value for name, value in environ.items() if _is_passed(name, passed)})
     kept.update(_connection_options(environ, cwd))
+    if "ANSIBLE_INVENTORY_ENABLED" in kept:
+        kept["ANSIBLE_INVENTORY_ENABLED"] += ",auto"  # our own inventories name their plugin
     path = environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
     return {
         **kept,

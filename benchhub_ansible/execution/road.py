@@ -108,11 +108,16 @@ class Road:
 
         TimeoutError after ``limit`` seconds; KeyboardInterrupt when the user wants the end meanwhile.
         """
-        assert self._early is not None  # noqa: S101 - it has begun
+        if self._early is None:
+            return None
         told = self._early[0].told(lambda: self._control.wants_end, limit)
         if told is None and self._control.wants_end:
             raise KeyboardInterrupt
         return told
+
+    def said(self) -> list[str]:
+        """The last lines of the Ansible that waits for its nodes: what it did not like in the inventory."""
+        return [] if self._early is None else self._early[1].last_lines
 
     def stages(self, *, and_teardown: bool) -> None:
         """Prepares the nodes and runs the stages, each within its limit; with their teardown where nothing is kept.

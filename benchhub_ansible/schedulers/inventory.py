@@ -1,9 +1,9 @@
 """The scheduler ``inventory:PATH``: any Ansible inventory; its groups are node types.
 
 The inventory is read by Ansible, so dynamic inventories and vault work: by ``ansible-inventory``, unless somebody who
-has started Ansible anyway offers what that one has read. Only names of hosts and groups,
-and addresses, are kept: every other variable stays where it is and is read again by the run (inventory plugin
-``benchhub.bench.slots``), so no value of the user's inventory is written to a run folder.
+has started Ansible anyway offers what that one has read. Only names of hosts and groups, and addresses, are kept: every
+other variable stays where it is and is taken by the run itself (inventory plugin ``benchhub.bench.slots``), so no value
+of the user's inventory is written to a run folder.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class InventoryScheduler(Lender):
 
     def read_by(self, reader: Reader) -> None:
         """Lets somebody else read the inventory, who was started for another purpose too."""
-        self._reader = reader
+        self._reader, self._read = reader, None
 
     def check(self, request: Request) -> None:
         """Returns when every type has hosts enough; raises naming the group and both counts."""
@@ -219,6 +219,12 @@ class InventoryScheduler(Lender):
             except TimeoutError:
                 raise self._too_slow() from None
             self._read = told if told and _has_hosts(told) else self._list()
+            if told is not None and self._read is not told:
+                raise SchedulerError(
+                    f"{self.path}: ansible-inventory finds hosts in it, the Ansible of a run does not",
+                    hint="if it needs variables of your environment, name them in `pass_env` of the settings; what your"
+                    " ansible.cfg says of inventories has to be said in ANSIBLE_… variables",
+                )
         return self._read
 
     def _too_slow(self) -> SchedulerError:

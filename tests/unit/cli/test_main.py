@@ -76,6 +76,17 @@ def test_unknown_verbs_and_options_are_usage_errors(capsys: pytest.CaptureFixtur
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["-K"], ["--ask-vault-pass"], ["--vault-id", "lab@prompt"], ["--vault-id=prompt"], ["--vault-id", "prompt"]],
+)
+def test_arguments_with_which_ansible_would_ask_are_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(["run", __file__, *(f"--ansible-arg={argument}" for argument in arguments)]) == 2
+    assert "nobody is asked in a run" in capsys.readouterr().err
+
+
 def test_the_list_of_verbs_loads_none_of_them() -> None:
     code = (
         "import sys; from benchhub_ansible.cli.main import run_cli; run_cli(['--help']);"

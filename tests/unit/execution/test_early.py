@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -178,6 +179,46 @@ def test_what_an_inventory_holds_is_told_but_for_what_may_be_secret(
             "h1": {"cpus": 4, "features": ["ssd"]},
             "h2": {"ansible_host": "192.0.2.2", "cpus": 4, "features": ["ssd"]},
         }
+
+
+def test_of_what_is_said_twice_the_same_counts_as_for_ansible(tmp_path: Path, environment: dict[str, str]) -> None:
+    lab = tmp_path / "lab"
+    (lab / "group_vars").mkdir(parents=True)
+    (lab / "host_vars").mkdir()
+    (lab / "hosts.yml").write_text(
+        "all: {vars: {cpus: 0, memory: 0}, children: {"
+        "outer: {vars: {cpus: 1}, children: {inner: {hosts: {a: {}, b: {cpus: 5}}}}},"
+        "first: {vars: {ansible_group_priority: 9, memory: 8}, hosts: {a: {}}}, second: {hosts: {a: {}, c: {}}}}}\n"
+    )
+    for name, text in {
+        "all": "{cpus: 2, features: [all]}",
+        "outer": "{cpus: 3, features: [outer]}",
+        "inner": "{features: [inner]}",
+        "first": "{memory: 16}",
+        "second": "{memory: 32, features: [second]}",
+    }.items():
+        (lab / "group_vars" / f"{name}.yml").write_text(text)
+    (lab / "host_vars" / "c.yml").write_text("{cpus: 7}")
+    program = str(Path(sys.executable).parent / "ansible-inventory")
+    options = ("-e", "ansible_host=elsewhere")
+    asked = subprocess.run(
+        [program, "-i", str(lab), "--list", *options], env=environment, capture_output=True, check=True
+    )
+    hostvars = json.loads(asked.stdout)["_meta"]["hostvars"]
+    with _told(tmp_path, environment, lab, *options) as told:
+        assert told is not None
+        for name, variables in hostvars.items():
+            assert told["_meta"]["hostvars"][name] == {
+                key: value for key, value in variables.items() if key != "ansible_group_priority"
+            }
+
+
+def test_odd_values_are_not_told(tmp_path: Path, environment: dict[str, str]) -> None:
+    lab = tmp_path / "lab.yml"
+    lab.write_text("loader: {hosts: {h1: {cpus: [2026-01-01, ssd, 4], features: 2026-01-01, memory: {a: b}}}}\n")
+    with _told(tmp_path, environment, lab) as told:
+        assert told is not None
+        assert told["_meta"]["hostvars"] == {"h1": {"cpus": ["ssd", "4"]}}
 
 
 def test_of_an_inventory_that_cannot_be_read_no_host_is_told(tmp_path: Path, environment: dict[str, str]) -> None:

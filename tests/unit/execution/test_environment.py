@@ -28,6 +28,12 @@ def test_what_a_dynamic_inventory_needs_can_be_named(tmp_path: Path) -> None:
     assert "OTHER" not in found
 
 
+def test_our_own_inventories_are_read_whatever_plugins_the_user_enables(tmp_path: Path) -> None:
+    assert "ANSIBLE_INVENTORY_ENABLED" not in _environment(tmp_path, {})
+    found = _environment(tmp_path, {"ANSIBLE_INVENTORY_ENABLED": "ini,yaml"})
+    assert found["ANSIBLE_INVENTORY_ENABLED"] == "ini,yaml,auto"
+
+
 def test_host_key_checking_is_the_users_decision(tmp_path: Path) -> None:
     assert "ANSIBLE_HOST_KEY_CHECKING" not in _environment(tmp_path, {})
     (tmp_path / "ansible.cfg").write_text(

@@ -128,13 +128,22 @@ def test_what_another_ansible_has_read_is_not_read_again(tmp_path: Path, monkeyp
     assert (node.host, node.address) == ("h7", "192.0.2.7")
 
 
-@pytest.mark.parametrize("told", [None, {}, {"_meta": {"hostvars": {}}, "all": {"hosts": [], "children": []}}])
-def test_where_another_ansible_tells_no_host_ansible_inventory_is_asked(
-    tmp_path: Path, told: dict[str, object] | None
-) -> None:
+def test_where_another_ansible_has_ended_ansible_inventory_is_asked(tmp_path: Path) -> None:
+    scheduler = _scheduler(tmp_path, "[database]\nh1\n", "hosts.ini")
+    scheduler.read_by(lambda _limit: None)
+    assert [node.name for node in scheduler.nodes()] == ["h1"]
+
+
+@pytest.mark.parametrize("told", [{}, {"_meta": {"hostvars": {}}, "all": {"hosts": [], "children": []}}])
+def test_where_another_ansible_finds_no_host_it_is_told_why(tmp_path: Path, told: dict[str, object]) -> None:
     scheduler = _scheduler(tmp_path, "[database]\nh1\n", "hosts.ini")
     scheduler.read_by(lambda _limit: told)
-    assert [node.name for node in scheduler.nodes()] == ["h1"]
+    with pytest.raises(SchedulerError, match="the Ansible of a run does not"):
+        scheduler.check(_one())
+    scheduler = _scheduler(tmp_path, "database: {hosts: [\n", "hosts.yml")
+    scheduler.read_by(lambda _limit: told)
+    with pytest.raises(SchedulerError, match="the inventory has no hosts"):
+        scheduler.check(_one())
 
 
 def test_another_ansible_that_takes_too_long_is_told(tmp_path: Path) -> None:

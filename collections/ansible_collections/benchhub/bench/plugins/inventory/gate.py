@@ -44,13 +44,13 @@ import contextlib
 import fcntl
 import gc
 import json
-import os
 import sys
 from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.plugins import loader as plugin_loader
 from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible.utils.vars import combine_vars, load_extra_vars
 from ansible_collections.benchhub.bench.plugins.inventory import slots
 
 #: What every run of the default profile uses: the actions of this collection.
@@ -72,13 +72,19 @@ class InventoryModule(BaseInventoryPlugin):
         """Returns when the gate is open."""
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
-        if self.get_option("reads"):
-            _tell(self.get_option("reads"), loader, self.get_option("told"))
+        until = Path(self.get_option("until"))
+        if until.exists():  # `meta: refresh_inventory`
+            return
+        try:
+            if self.get_option("reads"):
+                _tell(self.get_option("reads"), loader, Path(self.get_option("told")))
+        except Exception as error:  # noqa: BLE001 - Ansible would try another plugin, and not wait
+            sys.exit(f"{self.get_option('reads')}: {error}")
         _load_ahead()
         with open(path, encoding="utf-8") as gate:
             fcntl.flock(gate, fcntl.LOCK_SH)
-        if not Path(self.get_option("until")).exists():
-            sys.exit(f"{self.get_option('until')}: the nodes of this run never came")
+        if not until.exists():
+            sys.exit(f"{until}: the nodes of this run never came")
         # What is loaded by now stays until the end. Looking through it again and again, in every worker and at the end
         # of this process, would cost more than anything else that a small play does.
         gc.freeze()
@@ -87,26 +93,33 @@ class InventoryModule(BaseInventoryPlugin):
 def _tell(source, loader, path):
     """Writes what an inventory has to a file that is there only when it is whole."""
     try:
-        told = _list(slots.read(source, loader), loader, source)
+        told = _list(slots.read_ahead(source, loader), loader, source)
     except AnsibleError:
         told = {}  # the controller asks ansible-inventory then, which says what is wrong
-    part = f"{path}.part"
-    with open(part, "w", encoding="utf-8") as file:
-        json.dump(told, file)
-    os.replace(part, path)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(told), encoding="utf-8")
+    part.replace(path)
 
 
 def _list(found, loader, source):
+    extra = load_extra_vars(loader)
     hostvars = {}
     for name, host in found.hosts.items():
-        variables = slots.variables_of(host, loader, source)
-        # plain values only: what is vaulted stays so
-        hostvars[name] = {k: variables[k] for k in _TOLD if isinstance(variables.get(k), (str, int, list))}
+        variables = combine_vars(slots.variables_of(host, loader, source), extra)
+        plain = {key: _plain(variables.get(key)) for key in _TOLD}
+        hostvars[name] = {key: value for key, value in plain.items() if value is not None}
     groups = {
         name: {"hosts": [h.name for h in group.hosts], "children": [g.name for g in group.child_groups]}
         for name, group in found.groups.items()
     }
     return {"_meta": {"hostvars": hostvars}, **groups}
+
+
+def _plain(value):
+    """A value as it may be told: what is vaulted by itself, or is no text, number or list of those, is nothing."""
+    if isinstance(value, (list, tuple)):
+        return [str(item) for item in value if isinstance(item, (str, int))]
+    return value if isinstance(value, (str, int)) else None
 
 
 def _load_ahead():

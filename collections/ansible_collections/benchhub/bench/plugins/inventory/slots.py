@@ -46,7 +46,7 @@ vars:
 import re
 
 from ansible.errors import AnsibleParserError
-from ansible.inventory.helpers import get_group_vars
+from ansible.inventory.helpers import get_group_vars, sort_groups
 from ansible.inventory.manager import InventoryManager
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.vars import combine_vars
@@ -72,7 +72,7 @@ class InventoryModule(BaseInventoryPlugin):
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
         source = self.get_option("source")
-        hosts = read(source, loader)
+        hosts = _READ.pop(source, None) or InventoryManager(loader=loader, sources=[source])
         inventory.add_group("benchhub")
         for name, value in self.get_option("vars").items():
             inventory.set_variable("benchhub", name, value)
@@ -116,18 +116,21 @@ class InventoryModule(BaseInventoryPlugin):
                 inventory.add_host(slot, group=_group_name(group))
 
 
-def read(source, loader):
-    """The inventory at a path. A process reads it once: asked again, a dynamic one might give other hosts."""
-    if source not in _READ:
-        _READ[source] = InventoryManager(loader=loader, sources=[source])
+def read_ahead(source, loader):
+    """The inventory at a path, which slots are then taken from: asked again, a dynamic one might give other hosts."""
+    _READ[source] = InventoryManager(loader=loader, sources=[source])
     return _READ[source]
 
 
 def variables_of(host, loader, source):
-    """What Ansible would know of the host before a play: group variables, then its own, vars plugins included."""
-    groups = host.get_groups()
+    """What Ansible would know of the host before a play: group variables, then its own, vars plugins included.
+
+    In the order of Ansible's own VariableManager: of what is said twice the last one counts.
+    """
+    groups = sort_groups(host.get_groups())  # `all` first, a group behind those it is in
     found = get_group_vars(groups)
-    found = combine_vars(found, get_vars_from_inventory_sources(loader, [source], groups, "all"))
+    for entities in (groups[:1], groups[1:]):
+        found = combine_vars(found, get_vars_from_inventory_sources(loader, [source], entities, "all"))
     found = combine_vars(found, host.get_vars())
     found = combine_vars(found, get_vars_from_inventory_sources(loader, [source], [host], "all"))
     return {name: value for name, value in found.items() if name not in _MAGIC}
