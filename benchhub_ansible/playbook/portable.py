@@ -50,6 +50,23 @@ _PACK = f"{NODE_DIR}/pack.tar.gz"
 _LEAD, _LEAD_PER_SLOT = 5, 0.1
 #: Bytes kept of each file that is brought back.
 _FILE_LIMIT = 64 * 2**20
+_MAKE_FOLDERS = """\
+set -eu
+mkdir -p "$1"
+chmod 0755 "$1"
+mkdir -p "$1/.benchhub/units" "$1/.benchhub/async"
+chmod "$2" "$1/.benchhub/units" "$1/.benchhub/async"
+chmod 0711 "$1/.benchhub"
+"""
+_UNPACK = """\
+set -eu
+tar -xzf "$1/pack.tar.gz" -C "$1" --no-same-owner
+rm "$1/pack.tar.gz"
+"""
+_REMOVE = """\
+rm -rf "$1" || exit
+rmdir "${1%/*}" 2>/dev/null || true
+"""
 _SECRETS_FILE = "lookup('ansible.builtin.env', 'BENCHHUB_SECRETS')"
 
 
@@ -122,20 +139,17 @@ def _stage_play(plan: Plan, stage: PlannedStage, *, always: bool = False) -> Dat
 def _prepare(plan: Plan) -> PlayFile:
     name = "Prepare the nodes"
     shared = "1777" if becoming(plan) else "0755"
-    folders = [("{{ benchhub_run_dir }}", "0755"), (NODE_DIR, "0711"), (f"{NODE_DIR}/units", shared)]
     tasks: list[Data] = [
         {
-            "name": f"{name} | make {path.rpartition('/')[2] if path != folders[0][0] else 'the folder'}",
-            "ansible.builtin.file": {"path": path, "state": "directory", "mode": mode},
-        }
-        for path, mode in [*folders, (f"{NODE_DIR}/async", shared)]
-    ]
-    tasks.append(
+            "name": f"{name} | make the folders",
+            **_script(_MAKE_FOLDERS, "make", "{{ benchhub_run_dir }}", shared),
+            "changed_when": True,
+        },
         {
             "name": f"{name} | put the script there that runs steps and services",
             "ansible.builtin.copy": {"src": "node.sh", "dest": NODE_SCRIPT, "mode": "0755"},
-        }
-    )
+        },
+    ]
     if container_tasks(plan):
         tasks.append(
             {
@@ -272,19 +286,10 @@ def _bring(plan: Plan) -> list[Data]:
         },
         {
             "name": f"{name} | unpack",
-            "ansible.builtin.unarchive": {
-                "src": f"{destination}/pack.tar.gz",
-                "dest": destination,
-                "remote_src": True,
-                "extra_opts": ["--no-same-owner"],
-            },
+            **_script(_UNPACK, "unpack", destination),
+            "changed_when": True,
             "delegate_to": "localhost",
             "when": "benchhub_packed.dest is defined",
-        },
-        {
-            "name": f"{name} | remove the archive here",
-            "ansible.builtin.file": {"path": f"{destination}/pack.tar.gz", "state": "absent"},
-            "delegate_to": "localhost",
         },
     ]
     return tasks
@@ -292,18 +297,17 @@ def _bring(plan: Plan) -> list[Data]:
 
 def _remove(plan: Plan) -> list[Data]:
     """Removes the run's folder, also when nothing could be brought."""
-    name, privileged = "Teardown | remove", _privileged(plan)
-    parent = "{{ benchhub_run_dir | dirname }}"
-    script = 'rmdir "$1" 2>/dev/null || true'
     return [
         {
-            "name": f"{name} | remove the run's folder",
-            "ansible.builtin.file": {"path": "{{ benchhub_run_dir }}", "state": "absent"},
-            **privileged,
-        },
-        {
-            "name": f"{name} | remove the folder above when no other slot needs it",
-            "ansible.builtin.command": {"argv": ["/bin/sh", "-c", script, "rmdir", parent]},
-            "changed_when": False,
+            "name": "Teardown | remove the run's folder, and the one above when no other slot needs it",
+            **_script(_REMOVE, "remove", "{{ benchhub_run_dir }}"),
+            **_privileged(plan),
+            "changed_when": True,
         },
     ]
+
+
+def _script(text: str, name: str, *arguments: str) -> Data:
+    """One call of sh for what would be several tasks: each costs every node half a second."""
+    argv = ["/bin/sh", "-c", text, name, *arguments]
+    return {"ansible.builtin.command": {"argv": argv, "expand_argument_vars": False}}
