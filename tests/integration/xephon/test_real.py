@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from benchhub_ansible.testing.engine import Engine
-from tests.integration.xephon.conftest import EXAMPLE, SETUP_LIMIT, Nodes
+from tests.integration.xephon.conftest import EXAMPLE, JVM, SETUP_LIMIT, Nodes
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(SETUP_LIMIT + 1500)]
 
@@ -64,7 +64,8 @@ def assert_valid(result: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("name", "nodes_wanted"), [("job.job", 3), ("ring.yml", 6)])
 def test_the_whole_job(setup: Engine, benchhub: Any, name: str, nodes_wanted: int) -> None:
-    done = benchhub.call("run", EXAMPLE / name, "--on", "docker", "--var", "seconds=5", limit=1200)
+    variables = ("--var", "seconds=5", "--var", f"jvm={JVM}")
+    done = benchhub.call("run", EXAMPLE / name, "--on", "docker", *variables, limit=1200)
     assert done.returncode == 0, done.stdout
     result = benchhub.result()
     assert_valid(result)
