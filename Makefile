@@ -24,8 +24,9 @@ test: setup-dev packages  ## set up and pass all tests
 fast: setup-dev  ## the tests that start no run and no node
 	"$(BIN)/python" -m pytest -n $(WORKERS) --dist worksteal -m 'not real'
 
+# Without what hypothesis makes up: it repeats, much slower when it is measured, what the examples have covered.
 coverage: setup-dev  ## branch coverage of what reads, plans, compiles and judges: 90 % at least
-	"$(BIN)/python" -m pytest -q -n auto -m 'not real' $(COVERED:%=tests/unit/%) tests/golden $(COVERED:%=--cov=benchhub_ansible.%) \
+	"$(BIN)/python" -m pytest -q -n auto -m 'not real and not hypothesis' $(COVERED:%=tests/unit/%) tests/golden $(COVERED:%=--cov=benchhub_ansible.%) \
 	  --cov-branch --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: setup-dev  ## formatting, lint, types, layers

@@ -39,8 +39,15 @@ SERVICE = """\
 """
 
 
-@pytest.mark.parametrize("profile", ["default", "portable"])
-def test_it_is_ready_and_stopped_in_order(containers: Containers, free_port: int, profile: str) -> None:
+def test_it_is_ready_and_stopped_in_order(containers: Containers, free_port: int) -> None:
+    serves(containers, free_port, "default")
+
+
+def test_the_portable_profile_does_the_same(docker: Containers, free_port: int) -> None:
+    serves(docker, free_port, "portable")
+
+
+def serves(containers: Containers, free_port: int, profile: str) -> None:
     containers.job(SERVICE, "[[serve], [look]]", PORT=str(free_port))
     containers.run("--profile", profile)
     assert containers.output("web") == "1000\nup\ntold\n"

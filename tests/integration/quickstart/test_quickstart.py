@@ -45,7 +45,7 @@ def check(result: dict[str, Any], port: int, run: Path) -> None:
 
 
 def test_on_this_machine(benchhub: Any, free_port: int) -> None:
-    done = benchhub.call("run", JOB, "--var", f"port={free_port}", "--var", "seconds=2")
+    done = benchhub.call("run", JOB, *variables(port=free_port, seconds=2))
     assert done.returncode == 0, done.stdout
     run = benchhub.run_folder()
     check(benchhub.result(), free_port, run)
@@ -54,18 +54,23 @@ def test_on_this_machine(benchhub: Any, free_port: int) -> None:
     assert "tps" in again.stdout
 
 
-def test_on_three_ssh_nodes_without_an_edit(benchhub: Any, free_port: int, tmp_path: Path) -> None:
+def variables(**values: Any) -> list[str]:
+    return [part for name, value in values.items() for part in ("--var", f"{name}={value}")]
+
+
+def test_on_three_ssh_nodes_without_an_edit(benchhub: Any, free_port: int, quick_python: Path, tmp_path: Path) -> None:
+    given = variables(port=free_port, seconds=2, python=quick_python)
     with SshFarm(tmp_path / "farm", 3) as farm:
-        done = benchhub.call(
-            "run", JOB, "--on", f"inventory:{farm.inventory}", "--var", f"port={free_port}", "--var", "seconds=2"
-        )
+        done = benchhub.call("run", JOB, "--on", f"inventory:{farm.inventory}", *given)
     assert done.returncode == 0, done.stdout
     result = benchhub.result()
     check(result, free_port, benchhub.run_folder())
     assert [node["address"] for node in result["nodes"]] == list(farm.addresses)
 
 
-def test_on_a_pool_of_ssh_nodes_without_an_edit(benchhub: Any, free_port: int, tmp_path: Path) -> None:
+def test_on_a_pool_of_ssh_nodes_without_an_edit(
+    benchhub: Any, free_port: int, quick_python: Path, tmp_path: Path
+) -> None:
     with SshFarm(tmp_path / "farm", 3) as farm:
         lab = {
             "vars": {
@@ -81,7 +86,7 @@ def test_on_a_pool_of_ssh_nodes_without_an_edit(benchhub: Any, free_port: int, t
         }
         (tmp_path / "lab.yml").write_text(json.dumps(lab))
         where = ("--on", f"pool:{tmp_path / 'lab.yml'}")
-        done = benchhub.call("run", JOB, *where, "--var", f"port={free_port}", "--var", "seconds=2")
+        done = benchhub.call("run", JOB, *where, *variables(port=free_port, seconds=2, python=quick_python))
         assert done.returncode == 0, done.stdout
         listed = benchhub.call("nodes", *where)
     check(benchhub.result(), free_port, benchhub.run_folder())

@@ -27,8 +27,10 @@ def check(on_slurm: OnSlurm, port: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("where", ["slurm", "slurm:connect=srun"])
-def test_unchanged(on_slurm: OnSlurm, free_port: int, where: str) -> None:
-    done = on_slurm.benchhub.call("run", JOB, "--on", where, "--var", f"port={free_port}", "--var", "seconds=2")
+def test_unchanged(on_slurm: OnSlurm, free_port: int, quick_python: Path, where: str) -> None:
+    variables = (f"port={free_port}", "seconds=2", f"python={quick_python}")
+    given = [part for variable in variables for part in ("--var", variable)]
+    done = on_slurm.benchhub.call("run", JOB, "--on", where, *given)
     assert done.returncode == 0, done.stdout
     assert ("pam_slurm_adopt" in done.stdout) is (where == "slurm")
     result = check(on_slurm, free_port)
