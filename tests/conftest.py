@@ -16,7 +16,7 @@ _LONG = (
     ("tests/integration/xephon/test_real.py", "tests/integration/xephon/test_small_examples.py"),
     ("tests/integration/molecule/", "tests/integration/hosts/"),
     ("tests/integration/quickstart/", "tests/integration/compile/"),
-    ("tests/integration/slurm/", "tests/integration/bytes/"),
+    ("tests/integration/slurm/", "tests/integration/bytes/", "tests/packaging/"),
 )
 
 
