@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-import jsonpath
 import regex
 
 from benchhub_ansible.job.model import Metric
@@ -95,6 +94,8 @@ class JsonPathExtractor:
 
     def extract(self, metric: Metric, output: Output) -> Reading:
         """None or several values are no sample; a text that holds a number is one."""
+        import jsonpath  # noqa: PLC0415 - as slow to import as click and YAML together, and few jobs need it
+
         try:
             path = jsonpath.compile(metric.jsonpath or "")
         except (jsonpath.JSONPathError, RecursionError) as cause:
