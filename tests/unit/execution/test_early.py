@@ -169,7 +169,7 @@ def test_what_an_inventory_holds_is_told_but_for_what_may_be_secret(
 ) -> None:
     lab = tmp_path / "lab"
     (lab / "group_vars").mkdir(parents=True)
-    (lab / "hosts.ini").write_text("[rack1]\nh2 ansible_host=192.0.2.2\nh1\n[loader:children]\nrack1\n")
+    (lab / "hosts").write_text("[rack1]\nh2 ansible_host=192.0.2.2\nh1\n[loader:children]\nrack1\n")
     (lab / "group_vars" / "rack1.yml").write_text("{cpus: 4, features: [ssd], ansible_password: hunter2}\n")
     with _told(tmp_path, environment, lab) as told:
         assert told is not None
