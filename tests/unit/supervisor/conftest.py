@@ -150,6 +150,14 @@ class Node:
             found = {process.pid: process for process in psutil.Process(self.pid).children(recursive=True)}
         return [process for process in found.values() if not all_gone([process])]
 
+    def programs(self) -> set[str]:
+        """The names of what runs below the daemon; a monitor that waits for more to do is among them."""
+        names = set()
+        for process in self.members():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                names.add(process.name())
+        return names
+
     @property
     def folder(self) -> Path:
         return self.dir / ".benchhub"

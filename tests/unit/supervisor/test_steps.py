@@ -110,7 +110,7 @@ def test_a_timeout_ends_the_whole_family(node: Node) -> None:
     record = node.sh("setsid sleep 300 & sleep 300", timeout=0.2, grace=0.3)
     assert record["state"] == "timeout"
     assert record["error"] == "did not end within 0.2 s"
-    eventually(lambda: not node.members())
+    eventually(lambda: "sleep" not in node.programs())
 
 
 def test_what_ignores_term_is_killed_after_its_grace(node: Node) -> None:
