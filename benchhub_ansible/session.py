@@ -13,15 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchhub_ansible.errors import (
-    BenchhubError,
-    Diagnostic,
-    ExitCode,
-    ResultError,
-    SchedulerError,
-    Severity,
-    UsageError,
-)
+from benchhub_ansible.errors import BenchhubError, ExitCode, ResultError, SchedulerError, UsageError
 from benchhub_ansible.execution import runner, sweep
 from benchhub_ansible.execution.compiled import Compiled
 from benchhub_ansible.execution.control import Control
@@ -195,9 +187,7 @@ class Session:
         except SchedulerError as error:
             if self.control.wants_end:  # a terminal sends Ctrl-C to the programs that a scheduler asks as well
                 raise KeyboardInterrupt from None
-            said = self._secrets.redact("\n".join(self._road.said()))
-            told = Diagnostic(code="ansible", severity=Severity.WARNING, message=f"Ansible said meanwhile:\n{said}")
-            raise SchedulerError(*error.diagnostics, *([told] if said else [])) from None
+            raise SchedulerError(*error.diagnostics, *self._road.said()) from None
 
     def discard(self) -> None:
         """Leaves nothing of a run that came to nothing before it began."""

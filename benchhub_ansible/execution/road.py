@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchhub_ansible.errors import ExitCode
+from benchhub_ansible.errors import Diagnostic, ExitCode, Severity
 from benchhub_ansible.execution import sweep
 from benchhub_ansible.execution.control import Control
 from benchhub_ansible.execution.early import EarlyLaunch, Gate
@@ -115,9 +115,11 @@ class Road:
             raise KeyboardInterrupt
         return told
 
-    def said(self) -> list[str]:
-        """The last lines of the Ansible that waits for its nodes: what it did not like in the inventory."""
-        return [] if self._early is None else self._early[1].last_lines
+    def said(self) -> list[Diagnostic]:
+        """A warning with the last lines of the Ansible that waits for its nodes, if it did not like the inventory."""
+        lines = [] if self._early is None else self._early[1].last_lines
+        text = self._secrets.redact("\n".join(["Ansible said meanwhile:", *lines]))
+        return [Diagnostic(code="ansible", severity=Severity.WARNING, message=text)] if lines else []
 
     def stages(self, *, and_teardown: bool) -> None:
         """Prepares the nodes and runs the stages, each within its limit; with their teardown where nothing is kept.

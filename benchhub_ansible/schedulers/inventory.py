@@ -218,13 +218,14 @@ class InventoryScheduler(Lender):
                 told = self._reader(_READ_TIMEOUT)
             except TimeoutError:
                 raise self._too_slow() from None
-            self._read = told if told and _has_hosts(told) else self._list()
-            if told is not None and self._read is not told:
+            found = told if told and _has_hosts(told) else self._list()
+            if told is not None and found is not told:
                 raise SchedulerError(
                     f"{self.path}: ansible-inventory finds hosts in it, the Ansible of a run does not",
                     hint="if it needs variables of your environment, name them in `pass_env` of the settings; what your"
                     " ansible.cfg says of inventories has to be said in ANSIBLE_… variables",
                 )
+            self._read = found
         return self._read
 
     def _too_slow(self) -> SchedulerError:

@@ -19,6 +19,11 @@ from benchhub_ansible.testing import engine as engines
 from tests.integration import quick_python as quick
 
 
+def variables(**values: Any) -> list[str]:
+    """The options of `benchhub run` that set a job's variables."""
+    return [part for name, value in values.items() for part in ("--var", f"{name}={value}")]
+
+
 @dataclass
 class Benchhub:
     """Starts ``benchhub`` in a folder of its own and ends what it started when the test is over."""

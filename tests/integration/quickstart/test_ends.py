@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from benchhub_ansible.testing.leftovers import leftovers
+from tests.integration.conftest import variables
 
 pytestmark = pytest.mark.real
 
@@ -49,11 +50,10 @@ def start(benchhub: Any, free_port: int, quick_python: Path) -> Callable[[str], 
     return lambda name: _start(benchhub, MOMENTS[name], {"port": free_port, "python": quick_python, "scale": 1})
 
 
-def _start(benchhub: Any, moment: Moment, variables: dict[str, Any]) -> Any:
+def _start(benchhub: Any, moment: Moment, given: dict[str, Any]) -> Any:
     # A load that is to be interrupted must not come to its end while the request is on its way.
     seconds = 3 if moment is MOMENTS["tearing-down"] else 60
-    given = [part for key, value in {**variables, "seconds": seconds}.items() for part in ("--var", f"{key}={value}")]
-    process = benchhub.start("run", JOB, *given)
+    process = benchhub.start("run", JOB, *variables(**given, seconds=seconds))
     reached, pause = moment
     benchhub.run_folder()
     benchhub.wait_for(reached)

@@ -21,6 +21,7 @@ import pytest
 from benchhub_ansible import resources
 from benchhub_ansible.testing.leftovers import leftovers
 from benchhub_ansible.testing.sshd import SshFarm
+from tests.integration.conftest import variables
 
 pytestmark = pytest.mark.real
 
@@ -52,10 +53,6 @@ def test_on_this_machine(benchhub: Any, free_port: int) -> None:
     again = benchhub.call("report", run.name)
     assert again.returncode == 0
     assert "tps" in again.stdout
-
-
-def variables(**values: Any) -> list[str]:
-    return [part for name, value in values.items() for part in ("--var", f"{name}={value}")]
 
 
 def test_on_three_ssh_nodes_without_an_edit(benchhub: Any, free_port: int, quick_python: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.conftest import variables
 from tests.integration.slurm.harness import OnSlurm
 
 pytestmark = pytest.mark.real
@@ -28,8 +29,7 @@ def check(on_slurm: OnSlurm, port: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("where", ["slurm", "slurm:connect=srun"])
 def test_unchanged(on_slurm: OnSlurm, free_port: int, quick_python: Path, where: str) -> None:
-    variables = (f"port={free_port}", "seconds=2", f"python={quick_python}")
-    given = [part for variable in variables for part in ("--var", variable)]
+    given = variables(port=free_port, seconds=2, python=quick_python)
     done = on_slurm.benchhub.call("run", JOB, "--on", where, *given)
     assert done.returncode == 0, done.stdout
     assert ("pam_slurm_adopt" in done.stdout) is (where == "slurm")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchhub_ansible.testing.leftovers import leftovers
+from tests.integration.conftest import variables
 from tests.integration.slurm.harness import OnSlurm
 
 pytestmark = pytest.mark.real
@@ -37,8 +38,7 @@ def wait_until_ended(on_slurm: OnSlurm) -> dict[str, Any]:
 
 
 def test_the_quickstart(on_slurm: OnSlurm, free_port: int, quick_python: Path) -> None:
-    variables = (f"port={free_port}", "seconds=2", f"python={quick_python}")
-    ticket = submit(on_slurm, JOB, *(part for variable in variables for part in ("--var", variable)))
+    ticket = submit(on_slurm, JOB, *variables(port=free_port, seconds=2, python=quick_python))
     log = on_slurm.benchhub.run_folder() / "controller.log"
     assert wait_until_ended(on_slurm)["status"] == "success", log.read_text()
     on_slurm.gone(free_port)
