@@ -12,6 +12,7 @@ from benchhub_ansible.plan.segments import segments
 
 TASK_TIMEOUT = 3600.0
 READY_TIMEOUT = 60.0
+#: Not of a command: it starts a program each time, and the supervisor's pause follows what that takes.
 READY_INTERVAL = 0.03
 LIVE_INTERVAL = 5.0
 LIVE_FAILURES = 3
@@ -34,10 +35,11 @@ def _or(value: float, default: float) -> float:
 def _ready(check: Check | None) -> Check | None:
     if check is None:
         return None
+    interval = None if check.kind == "command" else READY_INTERVAL
     return replace(
         check,
         timeout=READY_TIMEOUT if check.timeout is None else check.timeout,
-        interval=READY_INTERVAL if check.interval is None else check.interval,
+        interval=interval if check.interval is None else check.interval,
         successes=1 if check.successes is None else check.successes,
     )
 

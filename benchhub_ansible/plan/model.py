@@ -47,7 +47,7 @@ class PlannedTask:
     timeout: float  # seconds for one try; of a service: its deadline
     retry: Retry = Retry(count=0)
     when: str | None = None
-    ready: Check | None = None  # its timeout, interval and successes are set
+    ready: Check | None = None  # its timeout and successes are set, and the interval of what is no command
     live: Check | None = None
     shutdown: PlannedTask | None = None
     grace: float

@@ -135,7 +135,8 @@ def ready(task: PlannedTask, check: Check) -> Data:
     if check.body is not None:
         found["body"] = check.body
     found["timeout"] = seconds(check.timeout or 0)
-    found["interval"] = seconds(check.interval or 0)
+    if check.interval is not None:
+        found["interval"] = seconds(check.interval)
     found["successes"] = check.successes
     written: Data = as_written(found)
     return written

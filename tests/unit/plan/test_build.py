@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from benchhub_ansible.job.model import Check
 from benchhub_ansible.plan.build import make_plan
 from benchhub_ansible.plan.model import Plan, PlannedStage, PlannedTask
 from tests.unit.plan.jobs import EVERYTHING, job, plan
@@ -100,6 +101,16 @@ def test_values_never_become_references() -> None:
     assert _task(first, "s").params["text"] == "echo $${run.id} ${run.id} $${node.name} $${a}"
 
 
+def _limits_of_command(keys: str) -> Check:
+    made = plan(
+        "stages: [{name: s, nodes: db, tasks: [{shell: sleep 9, type: long, ready: {command: 'true'" + keys + "}}]}]\n"
+        "pipeline: [[s]]"
+    )
+    ready = _task(made, "s").ready
+    assert ready is not None
+    return ready
+
+
 def test_limits_have_their_defaults_and_add_up() -> None:
     made = plan(EVERYTHING)
     serve = _stage(made, "serve-threads-1-w1")
@@ -109,6 +120,9 @@ def test_limits_have_their_defaults_and_add_up() -> None:
     kv = serve.tasks[0].ready
     assert kv is not None
     assert (kv.timeout, kv.interval, kv.successes) == (120.0, 0.03, 1)
+    answers = _limits_of_command("")
+    assert (answers.timeout, answers.interval, answers.successes) == (60.0, None, 1), "its pause follows what it takes"
+    assert _limits_of_command(", interval: 1s").interval == 1.0
     cache = _task(made, "mixed", 4)
     assert cache.grace == 3.0
     assert cache.shutdown is not None

@@ -214,6 +214,14 @@ def test_successes_in_a_row(node: Node) -> None:
     assert (reply["state"], reply["attempts"]) == ("ready", 5)
 
 
+def test_a_command_leaves_the_machine_to_what_it_waits_for(node: Node) -> None:
+    """It may have a tenth of the time; whoever gives an interval gets that."""
+    left = check(node, "command", "sleep 0.1; false", timeout=2.5)
+    assert (left["state"], left["attempts"] <= 4) == ("timeout", True)
+    asked = check(node, "command", "sleep 0.1; false", timeout=2.5, interval=0.01)
+    assert asked["attempts"] > 4
+
+
 def test_files(node: Node) -> None:
     assert check(node, "file", "ready", state="absent")["state"] == "ready"
     (node.dir / "ready").write_text("one\nready: yes\n")

@@ -35,9 +35,11 @@ options:
     description: Seconds between tries; the builtin's name of O(interval).
     type: float
   interval:
-    description: Seconds between tries.
+    description:
+      - Seconds between tries. By default 0.03.
+      - After a O(command) it is by default nine times as long as that took, and at most 1. A command starts a program,
+        and what is waited for, such as a database that starts, is to have the machine for itself.
     type: float
-    default: 0.05
   successes:
     description: So many tries in a row must succeed.
     type: int

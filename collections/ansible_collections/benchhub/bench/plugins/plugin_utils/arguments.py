@@ -136,7 +136,7 @@ WAIT_FOR = {
     "connect_timeout": {"type": "float", "default": 5.0},
     "delay": {"type": "float", "default": 0.0},
     "sleep": {"type": "float"},
-    "interval": {"type": "float", "default": 0.05},
+    "interval": {"type": "float"},
     "successes": {"type": "int", "default": 1},
     "path": {"type": "str"},
     "search_regex": {"type": "str"},
