@@ -23,6 +23,7 @@ def test_scenario(scenario: str, tmp_path: Path, docker_engine: engines.Engine) 
         **docker_engine.environment,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "MOLECULE_EPHEMERAL_DIRECTORY": str(tmp_path / "molecule"),
+        "MOLECULE_FIRST": "dependency",
         "ANSIBLE_NOCOLOR": "1",
         "NO_COLOR": "1",
     }
