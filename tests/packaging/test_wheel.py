@@ -31,8 +31,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     call(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
     (wheel,) = folder.glob("*.whl")
     environment = folder / "a venv"
-    venv.create(environment, with_pip=True, symlinks=True)
-    call(environment / "bin" / "python", "-m", "pip", "install", "--quiet", wheel, cwd=folder)
+    venv.create(environment, symlinks=True)
+    pip = (sys.executable, "-m", "pip", "--python", environment / "bin" / "python")
+    call(*pip, "install", "--quiet", "--no-compile", wheel, cwd=folder)
     return environment / "bin"
 
 
