@@ -43,8 +43,8 @@ FEW = [*JOINED, *HOSTILE[9:11], HOSTILE[13], "yes"]
 VARIANTS = [
     ("default", "local", [*HOSTILE, *JOINED]),
     ("default", "inventory", FEW),
-    ("portable", "local", [*JOINED, "-n"]),
-    ("portable", "inventory", FEW),
+    ("portable", "local", [*JOINED, "yes"]),  # where every task is a module
+    ("portable", "inventory", [*JOINED, "-n", HOSTILE[13]]),
 ]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from benchhub_ansible.schedulers.docker import access
 from benchhub_ansible.testing.engine import Engine
+from tests.integration.conftest import variables
 
 pytestmark = pytest.mark.real
 
@@ -96,7 +97,7 @@ def test_the_quickstart_without_an_edit(
     benchhub: Any, docker_job: Callable[[str], Path], nothing_left: Callable[[str], None]
 ) -> None:
     job = docker_job(QUICKSTART.read_text())
-    done = benchhub.call("run", job, "--on", "docker:engine=no", "--var", "seconds=2", limit=280)
+    done = benchhub.call("run", job, "--on", "docker:engine=no", *variables(seconds=1, scale=1), limit=280)
     assert done.returncode == 0, done.stdout
     (rows,) = [s for s in benchhub.result()["samples"] if s["metric"] == "rows"]
     (sent,) = [a for a in benchhub.result()["aggregates"] if a["metric"] == "transactions"]

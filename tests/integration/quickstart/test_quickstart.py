@@ -56,7 +56,7 @@ def test_on_this_machine(benchhub: Any, free_port: int) -> None:
 
 
 def test_on_three_ssh_nodes_without_an_edit(benchhub: Any, free_port: int, quick_python: Path, tmp_path: Path) -> None:
-    given = variables(port=free_port, seconds=2, python=quick_python)
+    given = variables(port=free_port, seconds=1, scale=1, python=quick_python)
     with SshFarm(tmp_path / "farm", 3) as farm:
         done = benchhub.call("run", JOB, "--on", f"inventory:{farm.inventory}", *given)
     assert done.returncode == 0, done.stdout
@@ -83,7 +83,7 @@ def test_on_a_pool_of_ssh_nodes_without_an_edit(
         }
         (tmp_path / "lab.yml").write_text(json.dumps(lab))
         where = ("--on", f"pool:{tmp_path / 'lab.yml'}")
-        done = benchhub.call("run", JOB, *where, *variables(port=free_port, seconds=2, python=quick_python))
+        done = benchhub.call("run", JOB, *where, *variables(port=free_port, seconds=1, scale=1, python=quick_python))
         assert done.returncode == 0, done.stdout
         listed = benchhub.call("nodes", *where)
     check(benchhub.result(), free_port, benchhub.run_folder())

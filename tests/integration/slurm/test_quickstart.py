@@ -29,7 +29,7 @@ def check(on_slurm: OnSlurm, port: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("where", ["slurm", "slurm:connect=srun"])
 def test_unchanged(on_slurm: OnSlurm, free_port: int, quick_python: Path, where: str) -> None:
-    given = variables(port=free_port, seconds=2, python=quick_python)
+    given = variables(port=free_port, seconds=1, scale=1, python=quick_python)
     done = on_slurm.benchhub.call("run", JOB, "--on", where, *given)
     assert done.returncode == 0, done.stdout
     assert ("pam_slurm_adopt" in done.stdout) is (where == "slurm")
@@ -44,7 +44,9 @@ def test_unchanged(on_slurm: OnSlurm, free_port: int, quick_python: Path, where:
 def test_inside_salloc_it_uses_that_allocation_and_leaves_it(
     on_slurm: OnSlurm, free_port: int, quick_python: Path
 ) -> None:
-    options = f"--on slurm:connect=srun --var port={free_port} --var seconds=2 --var 'python={quick_python}'"
+    options = (
+        f"--on slurm:connect=srun --var port={free_port} --var seconds=1 --var scale=1 --var 'python={quick_python}'"
+    )
     run = f"'{sys.executable}' -m benchhub_ansible.cli.main run '{JOB}' {options}"
     after = "code=$?; squeue --noheader --jobs=$SLURM_JOB_ID --format='still %T'; squeue --noheader --steps; exit $code"
     done = on_slurm.program("salloc", "--nodes=3", "--exclusive", "sh", "-c", f"{run}; {after}")

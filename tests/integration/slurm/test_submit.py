@@ -38,7 +38,7 @@ def wait_until_ended(on_slurm: OnSlurm) -> dict[str, Any]:
 
 
 def test_the_quickstart(on_slurm: OnSlurm, free_port: int, quick_python: Path) -> None:
-    ticket = submit(on_slurm, JOB, *variables(port=free_port, seconds=2, python=quick_python))
+    ticket = submit(on_slurm, JOB, *variables(port=free_port, seconds=1, scale=1, python=quick_python))
     log = on_slurm.benchhub.run_folder() / "controller.log"
     assert wait_until_ended(on_slurm)["status"] == "success", log.read_text()
     on_slurm.gone(free_port)

@@ -64,7 +64,7 @@ def assert_valid(result: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("name", "nodes_wanted"), [("job.job", 3), ("ring.yml", 6)])
 def test_the_whole_job(setup: Engine, benchhub: Any, name: str, nodes_wanted: int) -> None:
-    variables = ("--var", "seconds=5", "--var", f"jvm={JVM}")
+    variables = ("--var", "seconds=2", "--var", f"jvm={JVM}")
     done = benchhub.call("run", EXAMPLE / name, "--on", "docker", *variables, limit=1200)
     assert done.returncode == 0, done.stdout
     result = benchhub.result()
@@ -84,7 +84,7 @@ def test_the_whole_job(setup: Engine, benchhub: Any, name: str, nodes_wanted: in
 def test_the_compiled_job_runs_under_plain_ansible(nodes: Nodes, benchhub: Any, variant: Variant) -> None:
     before = nodes.look()
     compiled = benchhub.folder / "compiled"
-    job = variant(lambda job: job["vars"].update(seconds="5"))
+    job = variant(lambda job: job["vars"].update(seconds="2"))
     done = benchhub.call("compile", job, "-o", compiled, "--on", f"inventory:{nodes.inventory}")
     assert done.returncode == 0, done.stdout
     sockets = tempfile.TemporaryDirectory(prefix="bh-")  # the path of a socket has to be short

@@ -34,23 +34,23 @@ def value(result: dict[str, Any], metric: str) -> float:
 
 
 def test_redis(benchhub: Any, docker_engine: Engine) -> None:
-    result = run(benchhub, docker_engine, "redis", "docker:engine=no", "requests=20000")
+    result = run(benchhub, docker_engine, "redis", "docker:engine=no", "requests=5000")
     gets = [summary for summary in result["summaries"] if summary["metric"] == "get"]
     assert [(summary["values"], summary["n"]) for summary in gets] == [({"clients": "1"}, 3), ({"clients": "16"}, 3)]
     assert 0 < value(result, "keys") <= 100000
 
 
 def test_nginx(benchhub: Any, docker_engine: Engine) -> None:
-    result = run(benchhub, docker_engine, "nginx-wrk", "docker:engine=no", "seconds=2")
+    result = run(benchhub, docker_engine, "nginx-wrk", "docker:engine=no", "seconds=1")
     (total,) = [a["value"] for a in result["aggregates"] if a["metric"] == "throughput"]
     assert total == pytest.approx(sum(s["value"] for s in result["samples"] if s["metric"] == "throughput"))
 
 
 def test_mariadb(benchhub: Any, docker_engine: Engine) -> None:
-    result = run(benchhub, docker_engine, "mariadb-sysbench", "docker:engine=no", "seconds=2")
+    result = run(benchhub, docker_engine, "mariadb-sysbench", "docker:engine=no", "seconds=1")
     assert value(result, "rows") == value(result, "inserts"), "what sysbench sent is not what the database holds"
 
 
 def test_postgresql_in_containers(benchhub: Any, setup: Engine) -> None:
-    result = run(benchhub, setup, "postgresql-containers", "docker", "seconds=2")
+    result = run(benchhub, setup, "postgresql-containers", "docker", "seconds=1")
     assert value(result, "rows") == value(result, "transactions"), "what pgbench sent is not what the database holds"
