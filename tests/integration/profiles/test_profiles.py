@@ -86,8 +86,11 @@ stages:
 pipeline: [[first], [second], [third]]
 cleanup: [clean]
 """,
-    "a-step-takes-too-long": HEAD
-    + """\
+    "a-step-takes-too-long": """\
+version: 2
+name: both
+nodes:
+  db: {type: database}
 stages:
   - name: slow
     nodes: db

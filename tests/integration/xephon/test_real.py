@@ -111,7 +111,8 @@ def break_off(benchhub: Any, nodes: Nodes, job: Path, victim: str) -> dict[str, 
     benchhub.run_folder()
     benchhub.wait_for(lambda event: event["event"] == "stage-begin" and event["stage"] == "load", limit=800)
     # points have arrived: it is the middle of the load, not its beginning
-    wait_until(lambda: "xb.loader-2." in nodes.on("loader-2", METRIC_NAMES.format(nodes.on("db", "hostname -i"))))
+    ask = METRIC_NAMES.format(nodes.on("db", "hostname -i").strip())
+    wait_until(lambda: "xb.loader-2." in nodes.on("loader-2", ask))
     nodes.on("db", f"docker kill {victim}")
     output, _ = process.communicate(timeout=120)
     assert "Traceback" not in output
@@ -127,7 +128,7 @@ def wait_until(reached: Callable[[], bool], limit: float = 120) -> None:
     deadline = time.monotonic() + limit
     while not reached():
         assert time.monotonic() < deadline, f"not reached within {limit} s"
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def assert_told(benchhub: Any, result: dict[str, Any], victim: str) -> None:
