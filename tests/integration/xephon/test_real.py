@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from benchhub_ansible.testing.engine import Engine
+from tests.integration.conftest import variables
 from tests.integration.xephon.conftest import EXAMPLE, JVM, SETUP_LIMIT, Nodes
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(SETUP_LIMIT + 1500)]
@@ -64,8 +65,7 @@ def assert_valid(result: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("name", "nodes_wanted"), [("job.job", 3), ("ring.yml", 6)])
 def test_the_whole_job(setup: Engine, benchhub: Any, name: str, nodes_wanted: int) -> None:
-    variables = ("--var", "seconds=2", "--var", f"jvm={JVM}")
-    done = benchhub.call("run", EXAMPLE / name, "--on", "docker", *variables, limit=1200)
+    done = benchhub.call("run", EXAMPLE / name, "--on", "docker", *variables(seconds=2, jvm=JVM), limit=1200)
     assert done.returncode == 0, done.stdout
     result = benchhub.result()
     assert_valid(result)
